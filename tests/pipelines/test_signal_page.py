@@ -31,14 +31,19 @@ def nav():
     return pd.DataFrame({"date": days, "nav": curve[0], "benchmark": curve[1]})
 
 
-@pytest.fixture(scope="module")
-def page(nav):
+def compose(nav, **evaluated):
     rows = [(1, 0.01, 0.1, 0.02, 0.15, 2.5, 39), (5, 0.0, 0.0, -0.01, -0.05, -0.3, 35)]
     columns = ["horizon", "ic", "icir", "rank_ic", "rank_icir", "rank_ic_t", "sessions"]
     given = {"signal_information": pd.DataFrame(rows, columns=columns), "signal_nav": nav}
     rules = {"market_rules": MarketRules(), "account": AccountParameters(name="sim", initial_cash=100_000)}
-    settings = {"signals": {"rsi": {"window": 21}}, "signal_evaluation": SignalEvaluationParameters(signal="rsi")}
+    evaluation = SignalEvaluationParameters(signal="rsi", **evaluated)
+    settings = {"signals": {"rsi": {"window": 21}}, "signal_evaluation": evaluation}
     return compose_signal_page(**given, signal_performance=PERFORMANCE, **settings, **rules)
+
+
+@pytest.fixture(scope="module")
+def page(nav):
+    return compose(nav)
 
 
 def test_it_names_parameters_and_the_whole_expression(page):
@@ -50,6 +55,14 @@ def test_it_names_parameters_and_the_whole_expression(page):
 def test_its_first_sentence_says_what_it_knows_and_what_it_earned(page):
     assert "its rank IC over 1 session was +0.0200 (t = 2.50)" in page
     assert "it returned 12.0% a year after costs, \N{MINUS SIGN}3.0% against the benchmark." in page
+
+
+def test_it_says_by_which_rules_it_was_made(page, nav):
+    assert "By the rules of the account it returned" in page
+    assert "After costs, by the rules of the account<" in page
+    other = compose(nav, folder="rsi/rhythm=weekly__strategy.topk=20")
+    assert "By the rules of the account with rhythm=weekly, strategy.topk=20 it returned" in other
+    assert "After costs, by the rules of the account with rhythm=weekly, strategy.topk=20<" in other
 
 
 def test_measures_that_could_be_misread_are_defined_and_no_others(page):

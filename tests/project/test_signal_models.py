@@ -63,7 +63,7 @@ def test_the_parameters_of_the_command_line_make_a_signal_a_model(project_path):
         ({}, "", "rsi"),
         ({"signal": "macd"}, "", "macd"),
         ({"signal_evaluation": {"signal": "kdj"}}, "", "kdj"),
-        ({"signal_evaluation": {"start": "2020-01-01"}}, "", "rsi"),
+        ({"as_of": "2024-12-30", "signals": {"macd": {"fast": 5}}}, "", "rsi"),
         ({}, "signal_evaluation: {signal: reversal}", "reversal"),
         ({"signal_evaluation": {"signal": "kdj"}}, "signal_evaluation: {signal: reversal}", "kdj"),
     ],
@@ -75,3 +75,28 @@ def test_results_lie_in_the_folder_of_the_signal_that_is_evaluated(project_path,
     loader = ProjectConfigLoader(str(conf), "sim", runtime_params=given, **LOADER_OPTIONS)
     assert loader["parameters"]["signal_evaluation"]["signal"] == folder
     assert loader["catalog"]["signal_page"]["filepath"].endswith(f"/signals/{folder}/signal.html")
+
+
+@pytest.mark.parametrize(
+    ("given", "folder"),
+    [
+        ({"strategy": {"topk": 20}}, "rsi/strategy.topk=20"),
+        ({"rhythm": "weekly"}, "rsi/rhythm=weekly"),
+        ({"signal": "macd", "account": {"initial_cash": 5}}, "macd/account.initial_cash=5"),
+        ({"signal_evaluation": {"signal": "kdj", "end": "2020-01-01"}}, "kdj/signal_evaluation.end=2020-01-01"),
+        ({"signals": {"rsi": {"window": 28}, "macd": {"fast": 5}}}, "rsi/signals.rsi.window=28"),
+    ],
+)
+def test_an_evaluation_by_other_rules_never_takes_the_place_of_the_account_s_own(project_path, given, folder):
+    loader = ProjectConfigLoader(str(project_path / "conf"), "sim", runtime_params=given, **LOADER_OPTIONS)
+    assert loader["catalog"]["signal_page"]["filepath"].endswith(f"/signals/{folder}/signal.html")
+    assert loader["parameters"]["signal_evaluation"]["folder"] == folder
+
+
+def test_two_formulas_that_differ_in_signs_alone_lie_apart(project_path):
+    def folder(expression):
+        given = {"signal": "mine", "signals": {"mine": {"signal": "expression", "expression": expression}}}
+        loader = ProjectConfigLoader(str(project_path / "conf"), "sim", runtime_params=given, **LOADER_OPTIONS)
+        return loader["parameters"]["signal_evaluation"]["folder"]
+
+    assert folder("$close*$volume") != folder("$close/$volume")

@@ -1,13 +1,14 @@
 """Where a backtest is stored: the account's own beside the pages of the account, every other one under its name.
 
-`project.resolvers` registers `backtest_folder`; ``conf/base/catalog_account.yml`` uses it.
+`project.resolvers` registers `backtest_folder`; ``conf/base/catalog_account.yml`` uses it. Evaluations of signals are
+kept apart in the same way, see `project.signal_models`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from quant_pipeline.common.exceptions import ConfigurationError
@@ -22,8 +23,12 @@ CALLED: Final = "own"
 """What commands call it."""
 OTHERS: Final = "backtests"
 """Folder of the named ones."""
-DECISIVE: Final = ("strategy", "market_rules", "cost_rules", "account", "ensemble", "backtest")
+RULES: Final = ("strategy", "market_rules", "cost_rules", "account")
+"""Blocks of the parameters that hold the rules and the cash of the account."""
+DECISIVE: Final = (*RULES, "ensemble", "backtest")
 """Blocks of the parameters that decide what a backtest of the same scores gives."""
+RHYTHM: Final = "rhythm"
+"""Parameter of a run that decides the schedule of the strategy."""
 LONGEST: Final = 80
 
 
@@ -45,7 +50,7 @@ def backtest_folder(loader: ProjectConfigLoader, _: str = "") -> str:
         changed = changed_parameters(given)
         if not changed:
             return OWN
-        name = _short(re.sub(r"[^\w.=-]+", "_", "+".join(sorted(changed)).replace("+", "__")))
+        name = name_of(changed)
     if name == CALLED:
         raise ConfigurationError(
             f"backtest.name is '{CALLED}', which means the backtest of the account's files; take another name."
@@ -59,7 +64,25 @@ def backtest_folder(loader: ProjectConfigLoader, _: str = "") -> str:
 
 def changed_parameters(given: Mapping[str, Any]) -> list[str]:
     """Return what ``--params`` change of what a backtest depends on: ``strategy.topk=20``."""
-    return [item for key in (*DECISIVE, "rhythm") if key in given for item in _flat(key, given[key])]
+    return changed_in(given, (*DECISIVE, RHYTHM))
+
+
+def changed_in(given: Mapping[str, Any], blocks: Iterable[str]) -> list[str]:
+    """Return what ``--params`` change in some blocks, as they are typed: ``strategy.topk=20``."""
+    return [item for key in blocks if key in given for item in _flat(key, given[key])]
+
+
+def name_of(changed: Iterable[str]) -> str:
+    """Name a folder by the parameters that were changed; other parameters never give the same name.
+
+    What a path cannot hold is left out, and what is too long is cut; the name then ends with a digest of the whole.
+    """
+    written = sorted(changed)
+    name = "__".join(re.sub(r"[^\w.=-]+", "_", item) for item in written)
+    if len(name) <= LONGEST and name == "__".join(written):
+        return name
+    digest = hashlib.sha256("+".join(written).encode()).hexdigest()[:8]
+    return f"{name[: LONGEST - 9]}-{digest}"
 
 
 def _flat(key: str, value: Any) -> Iterator[str]:
@@ -68,9 +91,3 @@ def _flat(key: str, value: Any) -> Iterator[str]:
             yield from _flat(f"{key}.{inner}", each)
     else:
         yield f"{key}={value}"
-
-
-def _short(name: str) -> str:
-    if len(name) <= LONGEST:
-        return name
-    return f"{name[: LONGEST - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -11,6 +11,7 @@ from yaml import YAMLError
 
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.parameters import describe_faults
+from quant_pipeline.project.backtest_folder import RHYTHM, RULES, changed_in, name_of
 from quant_pipeline.project.unresolved import plain
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 FEATURE_SET: Final = "signals"
 """Feature set whose factors are the signals that are used."""
+BLOCK: Final = "signal_evaluation"
+"""Block of the parameters that says which signal is evaluated."""
 RESOLVER: Final = "evaluated_signal"
 """Name of `evaluated_signal` in the configuration."""
 
@@ -60,19 +63,34 @@ def with_signals(parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def evaluated_signal(loader: ProjectConfigLoader, _: str = "") -> str:
-    """Return the signal that a run evaluates, whose name is that of the folder of its results.
+    """Return the folder of the results of the signal that a run evaluates, which has the name of the signal.
 
     ``conf/base/catalog_signals.yml`` refers to it, so that results never lie in the folder of another signal, whichever
-    of the keys and files names it. Where a file cannot be read there is none: commands that read no parameters, such as
-    those that halt an account, work beside it, and what evaluates signals reads the parameters itself and refuses.
+    of the keys and files names it. A run whose ``--params`` change the rules of the account, the formula or the span
+    gets a folder of its own below, named by them: it never takes the place of the evaluation that the account's files
+    give. Where a file cannot be read there is none: commands that read no parameters, such as those that halt an
+    account, work beside it, and what evaluates signals reads the parameters itself and refuses.
     """
     try:
         files = [*loader.raw_files("parameters"), loader.runtime_params]
     except (YAMLError, OmegaConfBaseException, OSError, ValueError):
         return ""
-    blocks = [file.get("signal_evaluation") for file in files]
+    blocks = [file.get(BLOCK) for file in files]
     named = [block["signal"] for block in blocks if isinstance(block, Mapping) and "signal" in block]
-    return str(plain(loader, named[-1])) if named else ""
+    if not named:
+        return ""
+    signal = str(plain(loader, named[-1]))
+    changed = _changed(signal, loader.runtime_params)
+    return f"{signal}/{name_of(changed)}" if changed else signal
+
+
+def _changed(signal: str, given: Mapping[str, Any]) -> list[str]:
+    """Return what ``--params`` change of what the evaluation of a signal depends on."""
+    block, formulas = given.get(BLOCK), given.get("signals")
+    own = {f"signals.{signal}": formulas[signal]} if isinstance(formulas, Mapping) and signal in formulas else {}
+    if isinstance(block, Mapping):
+        own[BLOCK] = {key: value for key, value in block.items() if key != "signal"}
+    return [*changed_in(given, (*RULES, RHYTHM)), *changed_in(own, own)]
 
 
 def expression_of(name: str, entry: object) -> str:

@@ -84,7 +84,7 @@ def compose_signal_page(
             "What would it have earned?",
             picture(draw_net_asset_value(signal_nav, currency), "net-asset-value", scale_choice=True),
             picture(draw_drawdown(signal_nav), "drawdowns"),
-            table(_measures(signal_performance), _MEASURED, "After costs, by the rules of the account"),
+            table(_measures(signal_performance), _MEASURED, f"After costs, by {signal_evaluation.rules}"),
             paragraph(define(key for key, _, _ in MEASURES if key in signal_performance)),
         ),
     ]
@@ -93,7 +93,7 @@ def compose_signal_page(
         header=masthead(
             "Signal",
             name,
-            _sentence(signal_information, signal_performance, f"{first} to {last}"),
+            _sentence(signal_information, signal_performance, f"{first} to {last}", signal_evaluation.rules),
             account=account.name,
         ),
         links=[("formula", "Formula"), ("information", "Information"), ("backtest", "Backtest")],
@@ -105,13 +105,13 @@ def compose_signal_page(
 _MEASURED = (Column("measure", "measure", kind="text"), Column("value", "value"))
 
 
-def _sentence(information: pd.DataFrame, performance: Mapping[str, float], span: str) -> str:
+def _sentence(information: pd.DataFrame, performance: Mapping[str, float], span: str, rules: str) -> str:
     """Say what the signal knows and what it earned."""
     first = information.iloc[0]
     return (
         f"From {span} its rank IC over {wording.plural(int(first['horizon']), 'session')} was "
-        f"{wording.coefficient(first['rank_ic'])} (t = {wording.ratio(first['rank_ic_t'])}). By the rules of the "
-        f"account it returned {wording.percent(performance['annualised_return'])} a year after costs, "
+        f"{wording.coefficient(first['rank_ic'])} (t = {wording.ratio(first['rank_ic_t'])}). By {rules} "
+        f"it returned {wording.percent(performance['annualised_return'])} a year after costs, "
         f"{wording.percent_signed(performance['annualised_excess_return'])} against the benchmark."
     )
 

@@ -18,12 +18,15 @@ class SignalEvaluationParameters(Parameters):
     start, end
         First and last session of the scores; None is the whole history. A signal learns nothing, so no session has to
         be kept from it.
+    folder
+        Folder of the results, below ``signals``: that of the signal, or below it that of the ``--params`` of the run.
     """
 
     signal: str
     horizons: list[PositiveInt] = Field(default=[1, 5, 20], min_length=1)
     start: str | None = None
     end: str | None = None
+    folder: str = ""
 
     @field_validator("start", "end")
     @classmethod
@@ -32,3 +35,9 @@ class SignalEvaluationParameters(Parameters):
             return value if value is None else f"{pd.Timestamp(value):%Y-%m-%d}"
         except ValueError as error:
             raise ValueError(f"{value} is no date") from error
+
+    @property
+    def rules(self) -> str:
+        """Whose rules the backtest follows, in words that stand after "by" on the page."""
+        changed = self.folder.partition("/")[2]
+        return f"the rules of the account with {changed.replace('__', ', ')}" if changed else "the rules of the account"
