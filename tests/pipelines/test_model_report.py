@@ -1,5 +1,7 @@
 """The report about models: what it says is what can be computed another way."""
 
+import math
+
 import pytest
 
 from quant_pipeline.common.exceptions import StaleDataError
@@ -7,6 +9,7 @@ from quant_pipeline.evaluation.drift import DriftParameters
 from quant_pipeline.evaluation.factor_scores import ScoringParameters
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.exchange.rules import MarketRules
+from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.model_report import nodes
 from quant_pipeline.pipelines.model_report.page import compose_model_page
@@ -14,6 +17,7 @@ from tests.helpers.browser import require_drawn
 from tests.helpers.whole_path import MODELS
 
 MONITORING = DriftParameters(recent_sessions=60, rolling_sessions=40, min_moved_psi=0.15)
+ALPHA158 = FeatureSet(library="alpha158")
 SCORING = ScoringParameters(horizons=(1, 5), resamples=20, confidence=0.9)
 
 
@@ -30,8 +34,13 @@ def compared(clean_run):
 
 @pytest.fixture(scope="module")
 def monitored(clean_run):
-    inputs = [*(clean_run(name) for name in ("alpha158_features", "labels", "universe_members")), LabelParameters()]
-    return {model: nodes.monitor_model(clean_run(f"{model}.bundle@candidate"), *inputs, MONITORING) for model in MODELS}
+    inputs = [clean_run(name) for name in ("alpha158_features", "labels", "universe_members")]
+    return {
+        model: nodes.monitor_model(
+            clean_run(f"{model}.bundle@candidate"), *inputs, LabelParameters(), ALPHA158, MONITORING
+        )
+        for model in MODELS
+    }
 
 
 def test_the_comparison_agrees_with_the_metrics_of_training(clean_run, compared):
@@ -65,10 +74,50 @@ def test_features_that_moved_are_found_and_speak_for_training_again(clean_run):
     features.loc[newest] += 10 * features.std().astype("float32")
     bundle = clean_run("ridge_alpha158.bundle@candidate")
     drift, _, health, _ = nodes.monitor_model(
-        bundle, features, clean_run("labels"), clean_run("universe_members"), LabelParameters(), MONITORING
+        bundle, features, clean_run("labels"), clean_run("universe_members"), LabelParameters(), ALPHA158, MONITORING
     )
     assert (drift["verdict"] == "drifted").all()
     assert health["reasons"][0] == "factors with 100% of the importance have drifted"
+
+
+def _with_another_mean(features):
+    library = ALPHA158.computed_expressions()
+    others = {name: expression for name, expression in library.items() if name != "MA10"}
+    return features, FeatureSet(expressions={**others, "MA10": "Mean($close, 11)/$close"})
+
+
+def _without_a_mean(features):
+    library = ALPHA158.computed_expressions()
+    others = {name: expression for name, expression in library.items() if name != "MA10"}
+    return features.drop(columns="MA10"), FeatureSet(expressions=others)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (_with_another_mean, "was trained on MA10 = Mean($close, 10)/$close, which is Mean($close, 11)/$close by now"),
+        (_without_a_mean, "needs factors that the features do not have: MA10"),
+    ],
+)
+def test_a_model_of_other_factors_is_left_out_with_the_reason_and_the_others_are_compared(
+    clean_run, compared, monitored, changed, said
+):
+    features, feature_set = changed(clean_run("alpha158_features"))
+    inputs = features, clean_run("labels"), clean_run("universe_members"), LabelParameters(), feature_set, MONITORING
+    left_out = nodes.monitor_model(clean_run("ridge_alpha158.bundle@candidate"), *inputs)
+    drift, band, health, _ = left_out
+    assert drift.empty
+    assert band.empty
+    assert not any(math.isfinite(health[key]) for key in ("score_psi", "expected_rank_ic", "recent_rank_ic"))
+    (reason,) = health["reasons"]
+    assert said in reason
+    watched = {}
+    for model, found in {**monitored, "ridge_alpha158": left_out}.items():
+        parts = dict(zip(("drift", "rank_ic_band", "health", "importance"), found, strict=True))
+        watched |= {f"{model}_{part}": value for part, value in parts.items()}
+    page = compose_model_page(*compared, SCORING, MONITORING, **watched)
+    assert said in page
+    assert "To be trained again: ridge_alpha158" in page
 
 
 def test_the_page_tells_who_leads_and_who_is_tired_in_a_browser_at_two_widths(clean_run, compared, monitored, tmp_path):

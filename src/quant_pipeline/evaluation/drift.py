@@ -114,7 +114,8 @@ def compare_distributions(reference: pd.DataFrame, current: pd.DataFrame, parame
                 "verdict": judge_index(index, parameters),
             }
         )
-    table = pd.DataFrame(rows).astype({"factor": "str", "verdict": "str"})
+    columns = ["factor", "psi", "ks", "ks_p", "missing_reference", "missing_current", "verdict"]
+    table = pd.DataFrame(rows, columns=columns).astype({"factor": "str", "verdict": "str"})
     return table.sort_values("psi", ascending=False, kind="stable", ignore_index=True)
 
 

@@ -6,17 +6,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.common.exceptions import StaleDataError
+from quant_pipeline.common.exceptions import ModelError, StaleDataError
 from quant_pipeline.evaluation import factor_tables
 from quant_pipeline.evaluation.drift import DriftParameters, advise, compare_distributions, rolling_rank_ic
 from quant_pipeline.evaluation.factor_correlation import correlate_factors
 from quant_pipeline.evaluation.factor_scores import ScoringParameters, score_factors
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.exchange.rules import MarketRules
+from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.factors.labels import compute_labels
 from quant_pipeline.models.bundle import ModelBundle
 from quant_pipeline.models.training import is_member
 from quant_pipeline.pipelines.features.nodes import LabelParameters
+from quant_pipeline.pipelines.prediction.nodes import require_factors
 
 CORRELATION_SESSIONS = 250
 MOST_ROWS = 20_000
@@ -70,9 +72,13 @@ def monitor_model(
     labels: pd.DataFrame,
     universe_members: pd.DataFrame,
     label: LabelParameters,
+    feature_set: FeatureSet,
     monitoring: DriftParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], pd.DataFrame]:
     """Compare the newest sessions with those that a model was trained on.
+
+    A model whose factors have other expressions by now, or are gone, cannot be compared: nothing of it is measured, and
+    that is its reason to be trained again. The others are compared all the same.
 
     Parameters
     ----------
@@ -82,6 +88,8 @@ def monitor_model(
         Up to the newest session; labels only where they are realised.
     label
         Horizon.
+    feature_set
+        How the factors are computed now.
     monitoring
         Spans and thresholds.
 
@@ -96,14 +104,18 @@ def monitor_model(
     member = is_member(features.index, universe_members)
     datetimes = features.index.get_level_values("datetime")
     window = {name: [pd.Timestamp(day) for day in span] for name, span in bundle.facts.window.items()}
+    since = np.flatnonzero(member & (datetimes >= window["valid"][0]))
+    try:
+        require_factors(bundle.facts, feature_set.computed_expressions())
+        scores = bundle.predict(features, since)
+    except ModelError as error:
+        return _not_compared(bundle, error.message, label, monitoring)
     recent_days = datetimes.unique()[-monitoring.recent_sessions :]
     in_training = member & (datetimes >= window["train"][0]) & (datetimes <= window["train"][1])
     is_recent = member & datetimes.isin(recent_days)
     drift = compare_distributions(
         features[factors].iloc[sample_rows(in_training)], features[factors].iloc[sample_rows(is_recent)], monitoring
     )
-    since = np.flatnonzero(member & (datetimes >= window["valid"][0]))
-    scores = bundle.predict(features, since)
     rank_ic = information_coefficients(scores, labels["label"])["rank_ic"].dropna()
     promised = rank_ic[rank_ic.index <= window["valid"][1]]
     live = rank_ic[rank_ic.index > window["valid"][1]]
@@ -120,6 +132,20 @@ def monitor_model(
         "reasons": advise(drift, bundle.importance, float(score_psi), band, monitoring),
     }
     return drift, band, health, bundle.importance
+
+
+def _not_compared(
+    bundle: ModelBundle, reason: str, label: LabelParameters, monitoring: DriftParameters
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], pd.DataFrame]:
+    """Return what `monitor_model` returns, of a model of which nothing can be measured."""
+    nothing = pd.Series(dtype="float64", index=pd.DatetimeIndex([]))
+    health = {
+        "bundle": bundle.identity,
+        **dict.fromkeys(("score_psi", "expected_rank_ic", "recent_rank_ic"), float("nan")),
+        "reasons": [reason],
+    }
+    drift = compare_distributions(pd.DataFrame(), pd.DataFrame(), monitoring)
+    return drift, rolling_rank_ic(nothing, nothing, label.horizon, monitoring), health, bundle.importance
 
 
 def sample_rows(chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

@@ -167,7 +167,7 @@ def _health(summary: pd.DataFrame, found: dict[str, Watched], monitoring: DriftP
                 "expected": one.health["expected_rank_ic"],
                 "recent": one.health["recent_rank_ic"],
                 "score_psi": one.health["score_psi"],
-                "drifted": int((one.drift["verdict"] == "drifted").sum()),
+                "drifted": (one.drift["verdict"] == "drifted").sum() if len(one.drift) else float("nan"),
                 "reasons": "; ".join(one.health["reasons"]) or (NO_REASON if lower[model] > 0 else UNSURE),
             }
             for model, one in found.items()

@@ -24,6 +24,7 @@ def create_pipeline() -> Pipeline:
                         "labels",
                         "universe_members",
                         "params:label",
+                        "params:feature_set",
                         "params:monitoring",
                         bundle="bundle@champion",
                     ),
@@ -34,7 +35,10 @@ def create_pipeline() -> Pipeline:
             namespace=name,
             inputs=inputs_of(spec, ["universe_members"]),
             outputs={part: f"{name}_{part}" for part in MONITORED},
-            parameters=parameters_of(name, spec, ["params:label", "params:monitoring"]),
+            parameters={
+                "params:feature_set": f"params:feature_sets.{spec.features}",
+                **parameters_of(name, spec, ["params:label", "params:monitoring"]),
+            },
         )
         for name, spec in registry.items()
     ]
