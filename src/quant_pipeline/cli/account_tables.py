@@ -13,8 +13,8 @@ from quant_pipeline.cli.terminal import amount_text, signed_text, terminal_table
 from quant_pipeline.trading.ledger.account import AccountState, Plan
 from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.ledger.profits import profit_by_instrument, profit_by_source
-from quant_pipeline.trading.ledger.tables import trades_table
 from quant_pipeline.trading.orders.account_orders import AccountOrders
+from quant_pipeline.trading.orders.courses import OrderCourses, explained
 
 CENT = Decimal("0.01")
 
@@ -34,35 +34,20 @@ def draw_orders(plan: Plan, book: AccountOrders, events: Sequence[Event]) -> Ren
     title = f"Orders of {plan.execution_session:%Y-%m-%d}" + (f", revision {plan.revision}" if plan.revision else "")
     columns = ("instrument", "side", "shares", "reference", "state", "filled", "price", "why")
     table = terminal_table(title, *columns, numbers=("shares", "reference", "filled", "price"))
-    ended = trades_table(events).set_index("client_order_id")
+    courses = OrderCourses.of(book, events)
     planned = {order.client_order_id for order in plan.orders}
     earlier = [sent.order for sent in book.of_session(plan.execution_session) if sent.submitted_at]
     orders = [*(order for order in earlier if order.client_order_id not in planned), *plan.orders]
     if not orders:
         return Text(f"\n{title}: none", style="dim")
     for order in orders:
-        state, filled, price, why = order_outcome(order.client_order_id, book, ended)
-        facts = (state, f"{filled:,g}", "" if price is None else amount_text(price), why or order.reason)
+        course = courses.course(order, plan.execution_session)
+        price = "" if course.price is None else amount_text(course.price)
+        facts = (course.state, f"{course.filled:,g}", price, explained(course.reason, course.message))
         table.add_row(
             order.instrument, order.side, f"{order.quantity:,}", amount_text(Decimal(order.reference_price)), *facts
         )
     return table
-
-
-def order_outcome(
-    name: str, book: AccountOrders, ended: pd.DataFrame
-) -> tuple[str, float, Decimal | float | None, str]:
-    """Return state, filled shares, mean price and reason of an order, sent or executed without being sent."""
-    tracked = book.orders.get(name)
-    if tracked is not None:
-        return str(tracked.state), float(tracked.filled), tracked.average_price, tracked.message
-    if name not in ended.index:
-        return "planned", 0.0, None, ""
-    rows = ended.loc[[name]]
-    filled = rows["quantity"].fillna(0.0).sum()
-    price = (rows["quantity"] * rows["price"]).sum() / filled if filled else None
-    last = rows.iloc[-1]
-    return str(last["status"]), filled, price, "" if pd.isna(last["message"]) else str(last["message"])
 
 
 def draw_trades(trades: pd.DataFrame) -> RenderableType:

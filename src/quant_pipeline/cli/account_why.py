@@ -100,7 +100,7 @@ def _decision(opened: Opened, instrument: str) -> list[str]:
     for row in rows.itertuples(index=False):
         lines.append(f"decision: {row.side} {row.quantity:,} at about {row.reference_price:,.2f}; {row.reason}")
         remark = getattr(row, "remark", "")
-        lines += [f"decision: {remark}"] if isinstance(remark, str) and remark else []
+        lines += [f"decision: {remark}"] if isinstance(remark, str) and remark not in row.reason else []
     return [*lines, f"decision: {words}", _budget(orders)]
 
 
@@ -134,16 +134,17 @@ def _holding(state: AccountState, instrument: str) -> list[str]:
 
 def _orders(opened: Opened, instrument: str, day: pd.Timestamp) -> list[str]:
     """Say what became of its orders of the next session: the verdict of the limits, then the broker's."""
-    from quant_pipeline.cli.account_tables import order_outcome
-    from quant_pipeline.trading.ledger.tables import trades_table
+    from quant_pipeline.trading.orders.courses import OrderCourses
 
     sessions = sorted(session for session in opened.state.plans if session > day)
-    plan = opened.state.plans[sessions[0]] if sessions else None
-    ended, lines = trades_table(opened.events).set_index("client_order_id"), []
-    for order in plan.orders if plan is not None else ():
+    if not sessions:
+        return ["order: none"]
+    plan = opened.state.plans[sessions[0]]
+    courses, lines = OrderCourses.of(opened.book, opened.events), []
+    for order in plan.orders:
         if order.instrument == instrument:
-            state, filled, price, reason = order_outcome(order.client_order_id, opened.book, ended)
-            at = "" if price is None else f" at {price:,.2f}"
-            said = f"; {reason}" if reason else ""
-            lines.append(f"order: {order.side} {order.quantity:,} {state}, {filled:,g} filled{at}{said}")
+            course = courses.course(order, plan.execution_session)
+            at = "" if course.price is None else f" at {course.price:,.2f}"
+            said = f"; {course.message}" if course.message else ""
+            lines.append(f"order: {order.side} {order.quantity:,} {course.state}, {course.filled:,g} filled{at}{said}")
     return lines or ["order: none"]

@@ -8,7 +8,6 @@ from quant_pipeline.reports.elements import Column
 INSTRUMENT = Column("instrument", "instrument", kind="text")
 SIDE = Column("side", "side", kind="tag")
 REASON = Column("reason", "reason", kind="long")
-REMARK = Column("remark", "remark", kind="long")
 
 
 def order_columns(currency: str) -> tuple[Column, ...]:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from quant_pipeline.cli.account_tables import order_outcome
 from quant_pipeline.cli.opened_account import Opened, known_prices, rows_of
 from quant_pipeline.trading.activities.quarantine import open_rows
 from quant_pipeline.trading.ledger.account import Plan
 from quant_pipeline.trading.ledger.tables import holdings_table, net_asset_value_table, trades_table
+from quant_pipeline.trading.orders.courses import OrderCourses
 from quant_pipeline.trading.orders.remarks import account_remarks
 
 ORDER_COLUMNS = [
@@ -90,22 +90,21 @@ def order_table(account: Opened) -> pd.DataFrame:
     plan = _newest_plan(account)
     if plan is None:
         return pd.DataFrame(columns=ORDER_COLUMNS)
-    ended = trades_table(account.events).set_index("client_order_id")
+    courses = OrderCourses.of(account.book, account.events)
     rows = []
     for order in plan.orders:
-        state, filled, price, why = order_outcome(order.client_order_id, account.book, ended)
-        mean = None if price is None else float(price)
+        course = courses.course(order, plan.execution_session)
         rows.append(
             (
                 order.instrument,
                 order.side,
                 float(order.quantity),
                 float(order.reference_price),
-                state,
-                filled,
-                mean,
-                why,
-                order.reason,
+                course.state,
+                course.filled,
+                None if course.price is None else float(course.price),
+                course.message,
+                course.reason,
                 order.client_order_id,
                 plan.execution_session,
             )

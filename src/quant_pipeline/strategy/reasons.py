@@ -37,6 +37,32 @@ SKIP_TURNOVER = 14
 SKIP_SMALL = 15
 """Not bought: the position would be smaller than the smallest that is wanted."""
 
+NOT_SENT = "not sent"
+"""Word for an order that has not left."""
+NOT_EXECUTED = "not executed"
+"""Word for an order that has ended without a fill."""
+
+
+def not_carried_out(decided: str, what: str, why: str) -> str:
+    """Write the reason of an order that was decided and not carried out.
+
+    Parameters
+    ----------
+    decided
+        Reason of the decision, which says what should have happened: ``bought: rank 1 of 2``.
+    what
+        What is the matter: `NOT_SENT`, `NOT_EXECUTED`.
+    why
+        Why, in words; empty where nothing is known.
+
+    Examples
+    --------
+    >>> not_carried_out("bought: rank 1 of 2", NOT_SENT, "the account is halted")
+    'not sent: the account is halted; it was to be bought: rank 1 of 2'
+    """
+    return f"{what}{f': {why}' if why else ''}; it was to be {decided}"
+
+
 NAMES = {
     KEEP: "kept",
     KEEP_YOUNG: "kept: hold threshold",

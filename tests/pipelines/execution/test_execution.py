@@ -65,6 +65,11 @@ def test_a_dry_run_shows_orders_and_verdicts_and_changes_nothing(simulated, capl
     assert "buy      100 AAA    at 50.00: approved" in caplog.text
     assert "buy     7000 CCC    at 5.00: ORDER_VALUE: 35.00% (35000.00) against 30% (30000.00)" in caplog.text
     assert list(left["execution_report_csv"]["state"]) == ["not sent"] * 3
+    assert list(left["execution_report_csv"]["reason"]) == [
+        "not sent: this was a dry run; it was to be best",
+        "not sent: this was a dry run; it was to be second",
+        "not sent: ORDER_VALUE: 35.00% (35000.00) against 30% (30000.00); it was to be too much",
+    ]
     assert "dry run: nothing sent" in left["execution_report"]
     assert "Orders: 3 planned, 2 would be sent.\n  buy  7000 CCC: ORDER_VALUE" in left["execution_summary"]
     assert left["execution_status"] == 0
@@ -73,6 +78,10 @@ def test_a_dry_run_shows_orders_and_verdicts_and_changes_nothing(simulated, capl
 def test_the_simulated_broker_takes_what_the_limits_let_through_and_post_trade_executes_it(simulated):
     left = simulated.run()
     assert states(simulated) == {"AAA": "accepted", "BBB": "accepted", "CCC": "denied"}
+    denied = "not sent: ORDER_VALUE: 35.00% (35000.00) against 30% (30000.00); it was to be too much"
+    for told in ("execution_report_csv", "execution_orders"):
+        assert left[told].set_index("instrument")["reason"].to_dict() == {"AAA": "best", "BBB": "second", "CCC": denied}
+    assert denied in left["execution_report"]
     assert left["execution_breaks"].empty
     assert "Orders: 3 planned, 2 sent, 1 denied, 2 open.\n" in left["execution_summary"]
     assert "Open orders wait for the open of 2025-01-03 14:30 UTC" in left["execution_summary"]
@@ -191,6 +200,9 @@ def test_the_page_says_what_an_order_waits_for(waiting):
     assert told["SELL"] == told["AAA"] == ["intended", waits]
     assert told["BIG"] == ["denied", "ORDER_VALUE: 66.67% (8000.00) against 30% (3600.00)"]
     assert waits in page
+    reasons = table.set_index("instrument")["reason"]
+    assert reasons["AAA"].startswith(f"not sent: {waits}; it was to be ")
+    assert reasons["BIG"].startswith("not sent: ORDER_VALUE: 66.67% (8000.00) against 30% (3600.00); it was to be ")
     assert f"  sell 50 SELL intended: {waits}\n" in summary
     assert status == 3
 

@@ -21,6 +21,10 @@ def test_a_plan_of_an_account_that_is_reducing_says_what_will_be_denied():
     words = "will be denied: the account is reducing until `kedro account resume --env t`"
     assert {told[name] for name, side in sides(orders).items() if side == "buy"} == {words}
     assert {told[name] for name, side in sides(orders).items() if side != "buy"} == {""}
+    reasons = with_alternates.set_index("instrument")["reason"]
+    assert reasons["C"] == f"{words}; it was to be bought: rank 1 of 6, score 6, among the best 2"
+    assert not reasons[[name for name, side in sides(orders).items() if side != "buy"]].str.contains("denied").any()
+    assert not orders["reason"].str.contains("denied").any()  # The plan keeps what was decided.
     page = opinions_on(given, with_alternates)[-1]
     assert "the account is reducing since 2024-12-31: drill (PERSON); buys are denied until" in page
     assert words in page

@@ -3,7 +3,9 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from quant_pipeline.pipelines.reporting.sections_of_account import orders_section
 from quant_pipeline.pipelines.reporting.summary import summary_text
+from quant_pipeline.trading.orders.remarks import AccountRemarks
 
 SHOWN = (
     "ic_series",
@@ -80,6 +82,16 @@ def test_a_state_that_is_not_active_stands_at_the_top(context, tables):
     said = "the account is halted since 2024-12-31: drill (PERSON); all orders are denied until `kedro account resume`"
     lines = summarise(replace(context, remarks=(said,)), tables).splitlines()
     assert " ".join(lines[3:5]) == f"! {said}"
+
+
+def test_orders_that_are_denied_do_not_say_that_they_were_bought_on_the_page_or_in_the_summary(context, tables):
+    denials = AccountRemarks(denied=("buy",), denial="will be denied: the account is reducing")
+    reducing = replace(context, denials=denials)
+    bought = tables["orders"][tables["orders"]["side"] == "buy"]
+    said = f"will be denied: the account is reducing; it was to be {bought['reason'].iloc[0]}"
+    assert said in str(orders_section(reducing, tables["orders"]))
+    assert said not in str(orders_section(context, tables["orders"]))
+    assert summarise(reducing, tables).count("will be denied: the account is reducing") == len(bought)
 
 
 def test_a_deposit_is_no_profit(context, tables):

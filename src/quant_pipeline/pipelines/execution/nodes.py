@@ -21,6 +21,7 @@ from quant_pipeline.pipelines.execution.tables import (
     verdicts_of,
 )
 from quant_pipeline.pipelines.wiring import takes_records
+from quant_pipeline.strategy.reasons import NOT_SENT, not_carried_out
 from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.brokers.gateway import DeskRules, Gateway
 from quant_pipeline.trading.ledger.events import Event, EventKind
@@ -208,9 +209,15 @@ def report_execution(
     verdicts = verdicts.rename(columns={"quantity": "planned"})
     table = verdicts.merge(sent, on="client_order_id", how="left", validate="one_to_one")
     table["state"] = table["state"].fillna("not sent")
-    reasons = {order.tracked.order.client_order_id: order.reason for order in execution_outcome.orders}
-    told_since = table["client_order_id"].map(reasons).fillna("")
+    orders = {order.tracked.order.client_order_id: order for order in execution_outcome.orders}
+    told_since = table["client_order_id"].map({name: order.reason for name, order in orders.items()}).fillna("")
     table["message"] = table["message"].where(told_since == "", told_since)
+    table["reason"] = [
+        orders[row.client_order_id].tracked.reason(row.message)
+        if row.client_order_id in orders
+        else not_carried_out(row.reason, NOT_SENT, "this was a dry run" if dry_run and not row.code else row.message)
+        for row in table.itertuples(index=False)
+    ]
     page = compose_execution_page(table, execution_outcome, as_of, dry_run, limits)
     place = f"{execution_folder}/{as_of}/execution.html"
     if dry_run:

@@ -140,6 +140,8 @@ def order_states_table(book: AccountOrders, session: pd.Timestamp, waiting: Mapp
     for tracked in book.of_session(session):
         order = tracked.order
         price = tracked.average_price
+        is_waiting = tracked.state == "intended"
+        message = waiting.get(order.client_order_id, tracked.message) if is_waiting else tracked.message
         rows.append(
             (
                 order.client_order_id,
@@ -151,8 +153,8 @@ def order_states_table(book: AccountOrders, session: pd.Timestamp, waiting: Mapp
                 float("nan") if price is None else float(price),
                 str(tracked.state),
                 float(order.reference_price),
-                waiting.get(order.client_order_id, tracked.message) if tracked.state == "intended" else tracked.message,
-                order.reason,
+                message,
+                tracked.reason(message),
             )
         )
     numbers = dict.fromkeys(("filled", "average_price", "reference_price"), "float64")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from quant_pipeline.backtest.weight_multipliers import daily_returns, preferences
-from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import StaleDataError
 from quant_pipeline.exchange.lots import lots_of
 from quant_pipeline.exchange.market import TradingMarket
@@ -250,11 +249,13 @@ def explain_unscored(orders: pd.DataFrame, members: pd.Index) -> pd.DataFrame:
 
 
 def mark_denied(orders: pd.DataFrame, situation: Situation) -> pd.DataFrame:
-    """Add a column ``remark`` that says which orders the trading state denies, and what lifts it; else it is empty."""
-    remarks = situation.remarks
-    is_denied = orders["side"].isin(remarks.denied) & (orders["quantity"] > 0)
-    denial = in_environment(remarks.denial, situation.state.name)
-    return orders.assign(remark=is_denied.map({True: denial, False: ""}).astype("str"))
+    """Add a column ``remark`` that says which orders the trading state denies, and what lifts it; else it is empty.
+
+    The reason of such an order begins with it.
+    """
+    remarks, environment = situation.remarks, situation.state.name
+    denial = remarks.are_denied(orders).map({True: remarks.denial_in(environment), False: ""})
+    return orders.assign(remark=denial.astype("str"), reason=remarks.reasons(orders, environment))
 
 
 def add_alternates(orders: pd.DataFrame, scores: pd.Series, situation: Situation, rules: DecisionRules) -> pd.DataFrame:

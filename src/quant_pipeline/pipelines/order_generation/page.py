@@ -8,7 +8,7 @@ from quant_pipeline.pipelines.order_generation.decision import Situation
 from quant_pipeline.pipelines.order_generation.opinions import NO_OPINION
 from quant_pipeline.reports import wording
 from quant_pipeline.reports.elements import Column, Html, join, masthead, paragraph, picture, section, table
-from quant_pipeline.reports.order_columns import INSTRUMENT, REMARK, order_columns
+from quant_pipeline.reports.order_columns import INSTRUMENT, order_columns
 from quant_pipeline.reports.page import compose_page
 from quant_pipeline.reports.theme import blank_figure, light, plain, say_instead
 
@@ -88,10 +88,12 @@ def compose_opinion_page(
         Column("mean_rank", "mean rank", wording.tenths),
         *(Column(name, plain(name), kind="text") for name in comparison.columns[5:]),
     ]
-    columns_of_orders = order_columns(currency)
-    shown = (*columns_of_orders, REMARK) if orders["remark"].fillna("").ne("").any() else columns_of_orders
     parts = [
-        section("orders", "Orders", table(orders, shown, "Orders of the next session, then the alternates")),
+        section(
+            "orders",
+            "Orders",
+            table(orders, order_columns(currency), "Orders of the next session, then the alternates"),
+        ),
         section("ranks", "Ranks", picture(figure, "rank-chart")),
         section(
             "opinions",

@@ -31,7 +31,7 @@ from quant_pipeline.project.backtest_folder import OWN
 from quant_pipeline.strategy.schedule import Schedule, decides_on
 from quant_pipeline.trading.ledger.account import owners_cash
 from quant_pipeline.trading.ledger.events import Event, EventKind
-from quant_pipeline.trading.orders.remarks import account_remarks
+from quant_pipeline.trading.orders.remarks import AccountRemarks, account_remarks
 
 LIBRARIES = ("kedro", "pandas", "numpy", "pyqlib", "lightgbm", "torch", "plotly")
 
@@ -91,6 +91,8 @@ class ReportContext:
         Cash that the owner paid in (positive) or took out, by session up to that of the decision.
     remarks
         What stands above everything else: a trading state that is not active, with the command that lifts it.
+    denials
+        Which orders the trading state denies, and what to say of them.
     parameters
         All parameters of the run as JSON, without ``as_of``.
     versions
@@ -114,6 +116,7 @@ class ReportContext:
     path: str
     next_commands: tuple[Step, ...]
     remarks: tuple[str, ...]
+    denials: AccountRemarks
     flows: tuple[tuple[pd.Timestamp, float], ...]
     parameters: str
     versions: Mapping[str, str]
@@ -200,6 +203,7 @@ def describe_run(
         next_commands=next_steps(report, account, calendar, session),
         flows=_flows(account.events, session),
         remarks=tuple(in_environment(line, report.account) for line in remarks.lines),
+        denials=remarks,
         parameters=json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False),
         versions=VERSIONS,
     )

@@ -34,6 +34,7 @@ def orders_section(context: ReportContext, orders: pd.DataFrame) -> Html:
         nothing = f"Nothing is to be bought, sold or held on {when}."
         return section("orders", heading, paragraph(nothing, style="empty"))
     (sales, sold), (buys, bought), (kept, _) = totals["sell"], totals["buy"], totals["hold"]
+    orders = orders.assign(reason=context.denials.reasons(orders, context.account))
     traded, held = orders[orders["side"] != "hold"], orders[orders["side"] == "hold"]
     columns, currency = order_columns(context.currency), context.currency
     parts = []

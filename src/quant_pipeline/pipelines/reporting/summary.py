@@ -121,11 +121,13 @@ def _orders(context: ReportContext, orders: pd.DataFrame) -> list[str]:
         title += f"; the strategy decides at {context.decides}, and this is none"
     if orders.empty:
         return _wrapped(title)
-    traded = orders[orders["side"] != "hold"]
+    reasons = context.denials.reasons(orders, context.account)
+    reasons = reasons.where(context.denials.are_denied(orders), orders["reason"].map(_without_verb))
+    traded = orders.assign(reason=reasons)[orders["side"] != "hold"]
     lines = [
         _clip(
             f"  {row.side:<4}  {row.instrument:<7} {wording.count(row.quantity):>8} at about "
-            f"{wording.price(row.reference_price):>9} {context.currency}  {_without_verb(row.reason)}"
+            f"{wording.price(row.reference_price):>9} {context.currency}  {row.reason}"
         )
         for row in traded.head(LISTED_ORDERS).itertuples(index=False)
     ]

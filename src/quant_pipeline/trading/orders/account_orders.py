@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.strategy.reasons import NOT_EXECUTED, NOT_SENT, not_carried_out
 from quant_pipeline.trading.ledger.account import owners_cash
 from quant_pipeline.trading.ledger.amendments import EffectiveFill
 from quant_pipeline.trading.ledger.events import Event, EventKind, Order
@@ -60,6 +61,26 @@ class TrackedOrder:
     def average_price(self) -> Decimal | None:
         """Mean price of what was executed, exact."""
         return self.value / self.filled if self.filled else None
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether it has left, or is known at the broker."""
+        return bool(self.submitted_at or self.broker_order_id or self.filled)
+
+    def reason(self, why: str | None = None) -> str:
+        """Return the reason of the order as it stands: that of its decision, or that it was not carried out, and why.
+
+        Parameters
+        ----------
+        why
+            Why it was not carried out; None is the message of the order.
+        """
+        why = self.message if why is None else why
+        if not self.is_sent:
+            return not_carried_out(self.order.reason, NOT_SENT, why)
+        if self.state.is_final and not self.filled:
+            return not_carried_out(self.order.reason, NOT_EXECUTED, why)
+        return self.order.reason
 
 
 class TrackedFill(NamedTuple):

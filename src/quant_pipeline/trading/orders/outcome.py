@@ -25,10 +25,9 @@ _CENT = Decimal("0.01")
 
 
 class OrderOutcome(NamedTuple):
-    """An order as it is now, whether it left, and why it was not executed; no reason is needed for a filled one."""
+    """An order as it is now, and why it was not executed; no reason is needed for a filled one."""
 
     tracked: TrackedOrder
-    is_sent: bool
     reason: str
 
     @property
@@ -88,7 +87,7 @@ class Outcome:
     @property
     def counts(self) -> dict[str, int]:
         """Number of orders by state, the planned and the sent ones first."""
-        sent = sum(order.is_sent for order in self.orders)
+        sent = sum(order.tracked.is_sent for order in self.orders)
         states = Counter(_word_of(order) for order in self.orders)
         return {"planned": len(self.orders), "sent": sent, **dict(sorted(states.items()))}
 
@@ -116,25 +115,19 @@ def outcome_of(desk: TradingDesk, breaks: Sequence[Break] = ()) -> Outcome:
     plan = desk.journal.account.plans.get(session)
     planned = set() if plan is None else {order.client_order_id for order in plan.orders}
     cancelled = {e.payload["client_order_id"] for e in events if e.kind is EventKind.ORDER_CANCEL_REQUESTED}
-    shown = [o for o in book.of_session(session) if _is_sent(o) or o.order.client_order_id in planned]
+    shown = [o for o in book.of_session(session) if o.is_sent or o.order.client_order_id in planned]
     stop = desk.kill_switch.reason(book.trading_state)
     return Outcome(
         account=desk.account,
         session=session,
         currency=unit_of_amounts(desk.calendar.name),
         has_plan=plan is not None,
-        orders=tuple(
-            OrderOutcome(o, _is_sent(o), _reason(desk, o, o.order.client_order_id in cancelled)) for o in shown
-        ),
+        orders=tuple(OrderOutcome(o, _reason(desk, o, o.order.client_order_id in cancelled)) for o in shown),
         waits_for=_designed_wait(desk),
         is_active=stop is None and book.trading_state is TradingState.ACTIVE,
         remarks=_remarks(events, session, stop, book.trading_state),
         breaks=tuple(breaks),
     )
-
-
-def _is_sent(order: TrackedOrder) -> bool:
-    return bool(order.submitted_at or order.broker_order_id or order.filled)
 
 
 def _word_of(order: OrderOutcome) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from quant_pipeline.common.environments import in_environment
+from quant_pipeline.strategy.reasons import not_carried_out
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.orders.risk_view import TradingState
 
@@ -39,6 +41,23 @@ class AccountRemarks:
     problems: tuple[str, ...] = ()
     denied: tuple[str, ...] = ()
     denial: str = ""
+
+    def are_denied(self, orders: pd.DataFrame) -> pd.Series:
+        """Return which orders are denied; ``side`` and ``quantity`` are looked at."""
+        return orders["side"].isin(self.denied) & (orders["quantity"] > 0)
+
+    def denial_in(self, environment: str) -> str:
+        """Return what to say of an order that is denied, with the environment in its command."""
+        return in_environment(self.denial, environment)
+
+    def reasons(self, orders: pd.DataFrame, environment: str) -> pd.Series:
+        """Return the reasons of orders; those of denied ones begin with it, for nothing is bought or sold."""
+        denial = self.denial_in(environment)
+        reasons = [
+            not_carried_out(reason, denial, "") if is_denied else reason
+            for reason, is_denied in zip(orders["reason"], self.are_denied(orders), strict=True)
+        ]
+        return pd.Series(reasons, index=orders.index, dtype="str", name="reason")
 
 
 def account_remarks(events: Sequence[Event], session: pd.Timestamp, filled_by: str = "broker") -> AccountRemarks:

@@ -12,6 +12,7 @@ from quant_pipeline.service.account_tables import order_table
 from quant_pipeline.service.page.drawing import Fact, facts, instant, pane, state
 from quant_pipeline.service.page.looking import Look
 from quant_pipeline.trading.orders.account_orders import TrackedOrder
+from quant_pipeline.trading.orders.courses import explained
 from quant_pipeline.trading.orders.states import OrderState
 
 
@@ -70,10 +71,7 @@ def with_course(look: Look, orders: pd.DataFrame) -> pd.DataFrame:
         # Of what is filled at a price that is not known, the cost is not known.
         slippage=slippage.where(orders["filled"] > 0, 0.0),
         slippage_bps=sign * (price / orders["reference_price"] - 1) * 1e4,
-        why=[
-            f"{reason}; {message}" if message else reason
-            for reason, message in zip(orders["reason"], orders["message"], strict=True)
-        ],
+        why=list(map(explained, orders["reason"], orders["message"])),
     )
 
 
