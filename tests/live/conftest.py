@@ -17,7 +17,8 @@ from quant_pipeline.live.board import Board
 from quant_pipeline.live.clocks import FastClock
 from quant_pipeline.live.commands import Commands
 from quant_pipeline.live.journal import Journal
-from quant_pipeline.live.notifications.dispatcher import Dispatcher, Way
+from quant_pipeline.live.notifications.dispatcher import Dispatcher
+from quant_pipeline.live.notifications.ways import Way
 from quant_pipeline.live.parameters import Channel
 from quant_pipeline.live.process import LiveProcess, Reach
 from tests.helpers.project import PROJECT, copy_project

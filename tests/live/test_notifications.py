@@ -12,9 +12,11 @@ from apprise import NotifyFormat, OverflowMode
 from apprise.decorators import notify
 
 from quant_pipeline.common.exceptions import ConfigurationError
-from quant_pipeline.live.notifications.dispatcher import Dispatcher, Way, ways_of
+from quant_pipeline.live.notifications.dispatcher import Dispatcher
+from quant_pipeline.live.notifications.kept import KeptMessages
 from quant_pipeline.live.notifications.messages import HIDDEN, Message, secrets_of, without_secrets
 from quant_pipeline.live.notifications.news import messages_of
+from quant_pipeline.live.notifications.ways import Way, ways_of
 from quant_pipeline.live.parameters import Channel, Level, NotificationParameters, Topic
 from quant_pipeline.trading.ledger.events import Event, EventKind
 
@@ -129,6 +131,67 @@ def test_what_matters_is_kept_while_its_service_is_down_and_says_that_it_is_late
         ("down", "and up\n(delivered 0 minutes late)")
     ]
     assert (sender.delivered, sender.undelivered, taken) == (1, 1, ["down"])
+
+
+def by_phone(file, take, secrets=()):
+    rules = NotificationParameters(repeat_minutes=10)
+    return Dispatcher([Way("phone", Channel(), take)], rules, secrets, pause=60.0, kept=KeptMessages(file))
+
+
+def test_alerts_that_wait_when_the_process_ends_or_is_killed_arrive_after_the_restart_once(tmp_path):
+    file, taken = tmp_path / "live/messages.json", []
+    halted = Message(Topic.ALERTS, Level.ALERT, "paper is halted", f"daily loss, key {TOKEN}")
+    missed = Message(Topic.MISSED, Level.WARNING, "paper: execution is missed")
+    killed = by_phone(file, lambda message: False, secrets=[TOKEN])
+    killed.send(halted)
+    killed.send(missed, lambda: None)  # Its sender sends it again after a restart.
+    killed.send(Message(Topic.SUMMARY, Level.INFO, "a summary"))
+    assert [row["title"] for row in json.loads(file.read_text())] == ["paper is halted"]
+    assert TOKEN not in file.read_text()
+    ended = by_phone(file, lambda message: False)
+    ended.send(Message(Topic.ALERTS, Level.WARNING, "paper: the disk is full"))
+    ended.close(0.0)
+    again = by_phone(file, lambda message: taken.append(message.title) or True, secrets=[TOKEN])
+    again.send(halted)
+    assert again.flush(60)
+    again.close(0.0)
+    assert taken == ["paper is halted", "paper: the disk is full"]
+    assert not file.exists()
+    by_phone(file, lambda message: taken.append(message.title) or True).close(0.0)
+    assert len(taken) == 2
+    killed.close(0.0)
+
+
+def test_what_was_kept_says_that_it_is_late_and_where_its_channel_is_gone_the_log_says_it(tmp_path, caplog):
+    file, taken = tmp_path / "messages.json", []
+    row = {"channel": "phone", "at": time.time() - 3600, "topic": "alerts", "level": "ALERT", "title": "halted"}
+    file.write_text(json.dumps([row | {"text": "a loss"}, row | {"text": "", "channel": "mail"}]))
+    sender = by_phone(file, lambda message: taken.append(message.text) or True)
+    assert sender.flush(60)
+    sender.close(0.0)
+    assert taken == ["a loss\n(delivered 60 minutes late)"]
+    assert "there is no channel 'mail' any more: 'halted' was not delivered" in caplog.text
+
+
+def test_what_is_meant_for_a_wrong_address_waits_for_a_process_with_a_right_one(tmp_path):
+    file, taken = tmp_path / "messages.json", []
+    found = rules(phone={})
+    wrong = Dispatcher(ways_of(found, {"phone": f"nothing://{TOKEN}"}), found, kept=KeptMessages(file))
+    wrong.send(Message(Topic.ALERTS, Level.ALERT, "paper is halted"))
+    wrong.close(60)
+    wrong.send(Message(Topic.ALERTS, Level.ALERT, "the live process ends by an error"))
+    right = by_phone(file, lambda message: taken.append(message.title) or True)
+    assert right.flush(60)
+    right.close(0.0)
+    assert taken == ["paper is halted", "the live process ends by an error"]
+
+
+@pytest.mark.parametrize("content", ["[{", '[{"channel": "phone"}]', '[{"channel": "phone", "at": 1, "topic": "x"}]'])
+def test_a_file_of_messages_that_cannot_be_read_keeps_no_process_from_its_start(tmp_path, caplog, content):
+    file = tmp_path / "messages.json"
+    file.write_text(content)
+    assert KeptMessages(file).read() == []
+    assert "cannot be read and are left out" in caplog.text
 
 
 def test_a_channel_that_hangs_keeps_no_other_one_waiting():

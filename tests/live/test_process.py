@@ -18,7 +18,8 @@ from quant_pipeline.live.board import GAUGES
 from quant_pipeline.live.changes import ChampionFiles
 from quant_pipeline.live.follower import Follower
 from quant_pipeline.live.journal import Journal
-from quant_pipeline.live.notifications.dispatcher import Dispatcher, Way, ways_of
+from quant_pipeline.live.notifications.dispatcher import Dispatcher
+from quant_pipeline.live.notifications.ways import Way, ways_of
 from quant_pipeline.live.parameters import Channel, NotificationParameters, Topic
 from quant_pipeline.live.printing import Printer
 from quant_pipeline.trading.ledger.backup import back_up, restore

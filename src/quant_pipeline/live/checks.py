@@ -15,7 +15,7 @@ from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import ConfigurationError, NotReadyError, QuantPipelineError
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.live.account import timetable_of
-from quant_pipeline.live.notifications.dispatcher import ways_of
+from quant_pipeline.live.notifications.ways import ways_of
 from quant_pipeline.live.opening import CREDENTIALS
 from quant_pipeline.live.parameters import LiveParameters, NotificationParameters
 from quant_pipeline.market.calendar import TradingCalendar

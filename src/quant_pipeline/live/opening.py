@@ -11,13 +11,17 @@ from quant_pipeline.live.account import LiveAccount
 from quant_pipeline.live.board import Board
 from quant_pipeline.live.commands import Commands
 from quant_pipeline.live.journal import Journal
-from quant_pipeline.live.notifications.dispatcher import Dispatcher, Way, ways_of
+from quant_pipeline.live.notifications.dispatcher import Dispatcher
+from quant_pipeline.live.notifications.kept import KeptMessages
 from quant_pipeline.live.notifications.messages import secrets_of
+from quant_pipeline.live.notifications.ways import Way, ways_of
 from quant_pipeline.live.process import Reach
 
 LOCK: Final = ".lock"
 JOURNAL: Final = "journal.jsonl"
 LOGS: Final = "tasks"
+MESSAGES: Final = "messages.json"
+"""Warnings and alerts that no service has taken yet."""
 CREDENTIALS: Final = "notifications"
 """Entry of the credentials that holds the addresses of channels by their names."""
 
@@ -43,7 +47,7 @@ def open_reach(account: LiveAccount, speed: float | None) -> Reach:
             daily=account.times.daily_pipelines,
         ),
         clock=clock,
-        messages=Dispatcher(ways, account.notifications, secrets),
+        messages=Dispatcher(ways, account.notifications, secrets, kept=KeptMessages(account.folder / MESSAGES)),
         board=Board(account.folder, account.name, account.opened.environment, secrets),
     )
 

@@ -5,22 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING
 
-from quant_pipeline.common.exceptions import ConfigurationError, QuantPipelineError
+from quant_pipeline.common.exceptions import QuantPipelineError
+from quant_pipeline.live.notifications.kept import Kept, KeptMessages
 from quant_pipeline.live.notifications.messages import LONGEST, Message, without_secrets
-from quant_pipeline.live.parameters import Channel, Level, NotificationParameters
-
-if TYPE_CHECKING:
-    from apprise import Apprise
+from quant_pipeline.live.notifications.ways import Way
+from quant_pipeline.live.parameters import Level, NotificationParameters
 
 logger = logging.getLogger(__name__)
 
-Deliver = Callable[[Message], bool]
-"""Hands a message to a service, and returns whether it took it."""
 ATTEMPTS = 3
 """So often a message that only informs is tried; one that matters more is tried on, for `KEPT_SECONDS`."""
 PAUSE = 2.0
@@ -33,25 +28,33 @@ LATE_SECONDS = 60.0
 """A message that is delivered later than this says so."""
 
 
-@dataclass(frozen=True)
-class Way:
-    """A channel with what delivers to it; ``prepare`` makes that, and raises what is wrong with its address."""
-
-    name: str
-    channel: Channel
-    deliver: Deliver
-    prepare: Callable[[], object] = lambda: None
-
-
 @dataclass(eq=False)
 class Waiting:
-    """A message that waits for a service: since when, what to call when it is taken, the attempts, and the next one."""
+    """A message that waits for a service.
+
+    Attributes
+    ----------
+    message
+        The message.
+    since, at
+        Since when, by a clock that only goes on, and as seconds since 1970, which a later process understands.
+    then
+        What to call when it is taken; its sender then reports it again after a restart, and it is kept in no file.
+    attempts, next_at
+        How often it was tried, and when it is tried again.
+    """
 
     message: Message
     since: float
-    then: Callable[[], None]
+    at: float
+    then: Callable[[], None] | None = None
     attempts: int = 0
     next_at: float = 0.0
+
+    @property
+    def matters(self) -> bool:
+        """Whether it is tried on until it is taken."""
+        return self.message.level is not Level.INFO
 
 
 class Dispatcher:
@@ -67,6 +70,9 @@ class Dispatcher:
         What stands in no message.
     clock, pause
         Seconds that only go on, and the pause after a first attempt.
+    kept
+        Where warnings and alerts are kept that no service has taken; those of the process before are delivered first.
+        None keeps them in memory only.
     """
 
     def __init__(
@@ -76,10 +82,21 @@ class Dispatcher:
         secrets: Iterable[str] = (),
         clock: Callable[[], float] = time.monotonic,
         pause: float = PAUSE,
+        kept: KeptMessages | None = None,
     ) -> None:
-        self._rules, self._secrets, self._clock = rules, tuple(secrets), clock
+        self._rules, self._secrets, self._clock, self._kept = rules, tuple(secrets), clock, kept
         self._sent_at: dict[tuple[str, str], float] = {}
-        self._posts = [Post(way, rules.max_waiting, pause) for way in ways]
+        self._posts: list[Post] = []
+        found, names = [] if kept is None else kept.read(), {way.name for way in ways}
+        for way in ways:
+            mine = [each for each in found if each.channel == way.name]
+            self._posts.append(Post(way, rules.max_waiting, pause, self._keep, mine))
+        for channel, _, message in found:
+            self._sent_at[message.title, message.text] = clock()
+            if channel not in names:
+                logger.warning("there is no channel '%s' any more: '%s' was not delivered", channel, message.title)
+        for post in self._posts:
+            post.start()
 
     @property
     def delivered(self) -> int:
@@ -112,7 +129,7 @@ class Dispatcher:
         for post in self._posts:
             post.require()
 
-    def send(self, message: Message, then: Callable[[], None] = lambda: None) -> None:
+    def send(self, message: Message, then: Callable[[], None] | None = None) -> None:
         """Take a message; this never waits for a service, and never fails.
 
         Parameters
@@ -121,6 +138,7 @@ class Dispatcher:
             The message.
         then
             Called, in the thread of a channel, as soon as its service has taken it; at once when no channel is for it.
+            Who gives it sends the message again after a restart.
         """
         title, text = (without_secrets(part, self._secrets) for part in (message.title, message.text))
         clean = replace(message, title=title, text=text[:LONGEST])
@@ -129,8 +147,10 @@ class Dispatcher:
         logger.log(logging.INFO if clean.level is Level.INFO else logging.WARNING, "%s", clean.title)
         posts = [post for post in self._posts if post.way.channel.takes(clean.topic, clean.level)]
         for post in posts:
-            post.take(clean, then)
-        if not posts:
+            post.take(Waiting(clean, time.monotonic(), time.time(), then))
+        if posts:
+            self._keep()
+        elif then is not None:
             then()
 
     def flush(self, seconds: float) -> bool:
@@ -139,10 +159,16 @@ class Dispatcher:
         return all(post.flush(deadline - time.monotonic()) for post in self._posts)
 
     def close(self, seconds: float) -> None:
-        """Deliver what waits, for so long at most, and stop."""
+        """Deliver what waits, for so long at most, and stop; warnings and alerts are kept for the next process."""
         self.flush(seconds)
         for post in self._posts:
             post.close()
+        self._keep()
+
+    def _keep(self) -> None:
+        """Write what waits and has to outlive the process."""
+        if self._kept is not None:
+            self._kept.write(lambda: [each for post in self._posts for each in post.kept()])
 
     def _is_repeated(self, message: Message) -> bool:
         key, now = (message.title, message.text), self._clock()
@@ -165,6 +191,10 @@ class Post:
         How many messages may wait.
     pause
         Seconds after a first attempt.
+    keep
+        Called when something else waits than before.
+    kept
+        What waited for this channel when the process before ended.
 
     Attributes
     ----------
@@ -172,17 +202,23 @@ class Post:
         See `Dispatcher`.
     """
 
-    def __init__(self, way: Way, room: int, pause: float) -> None:
-        self.way, self._room, self._pause = way, room, pause
+    def __init__(self, way: Way, room: int, pause: float, keep: Callable[[], None], kept: Sequence[Kept]) -> None:
+        self.way, self._room, self._pause, self._note = way, room, pause, keep
         self.delivered = self.undelivered = self.dropped = 0
-        self._waiting: list[Waiting] = []
+        now, today = time.monotonic(), time.time()
+        self._waiting = [Waiting(each.message, now - max(today - each.at, 0.0), each.at) for each in kept]
         self._current: Waiting | None = None
+        # What a wrong address keeps from leaving: a process with a right one delivers what matters of it.
+        self._left: list[Waiting] = []
         self._changed = threading.Condition()
         self._is_closing = False
         self._prepared = threading.Event()
         self._fault: QuantPipelineError | None = None
+
+    def start(self) -> None:
+        """Begin to deliver."""
         # Not waited for at the end of the process: a service that hangs holds nothing up.
-        threading.Thread(target=self._work, name=f"notifications {way.name}", daemon=True).start()
+        threading.Thread(target=self._work, name=f"notifications {self.way.name}", daemon=True).start()
 
     @property
     def waiting(self) -> int:
@@ -196,17 +232,24 @@ class Post:
         if self._fault is not None:
             raise self._fault
 
-    def take(self, message: Message, then: Callable[[], None]) -> None:
+    def kept(self) -> list[Kept]:
+        """Return what has to outlive the process: warnings and alerts that no sender sends again."""
+        with self._changed:
+            waiting = [*self._left, *self._waiting, *([] if self._current is None else [self._current])]
+        return [Kept(self.way.name, each.at, each.message) for each in waiting if each.matters and each.then is None]
+
+    def take(self, waiting: Waiting) -> None:
         """Take a message; of too many, the oldest that matters least is dropped, and of a wrong address every one."""
         with self._changed:
             if self._fault is not None:
                 self.undelivered += 1
+                self._left = [*self._left, waiting][-self._room :]
                 return
             if len(self._waiting) >= self._room:
-                dropped = min(self._waiting, key=lambda waiting: waiting.message.level)
+                dropped = min(self._waiting, key=lambda other: other.message.level)
                 self._waiting.remove(dropped)
                 self.dropped += 1
-            self._waiting.append(Waiting(message, time.monotonic(), then))
+            self._waiting.append(waiting)
             self._changed.notify_all()
 
     def flush(self, seconds: float) -> bool:
@@ -215,11 +258,13 @@ class Post:
             return self._changed.wait_for(lambda: not self._waiting and self._current is None, max(seconds, 0.0))
 
     def close(self) -> None:
-        """Stop; what waits is given up."""
+        """Stop; what waits and only informs is given up."""
         with self._changed:
             self._is_closing = True
             if self._waiting:
-                logger.warning("%d messages of the channel '%s' were not delivered", len(self._waiting), self.way.name)
+                words = "%d messages of the channel '%s' were not delivered, %d of them wait for the next start"
+                matter = sum(waiting.matters for waiting in self._waiting)
+                logger.warning(words, len(self._waiting), self.way.name, matter)
             self._changed.notify_all()
 
     def _work(self) -> None:
@@ -229,14 +274,15 @@ class Post:
             with self._changed:
                 self._fault = error
                 self.undelivered += len(self._waiting)
-                self._waiting.clear()
+                self._left, self._waiting = self._waiting, []
                 self._changed.notify_all()
+            self._note()
             return
         finally:
             self._prepared.set()
         while (waiting := self._next()) is not None:
             is_taken = self._deliver(waiting)
-            if is_taken:
+            if is_taken and waiting.then is not None:
                 waiting.then()
             with self._changed:
                 self._current = None
@@ -248,6 +294,7 @@ class Post:
                 else:
                     self._keep(waiting)
                 self._changed.notify_all()
+            self._note()
 
     def _next(self) -> Waiting | None:
         """Wait for a message whose time has come; None at the end."""
@@ -275,7 +322,7 @@ class Post:
 
     def _keep(self, waiting: Waiting) -> None:
         """Keep a message for another attempt, or give it up."""
-        now, matters = time.monotonic(), waiting.message.level is not Level.INFO
+        now, matters = time.monotonic(), waiting.matters
         if waiting.attempts == ATTEMPTS:
             # The address stands in no log, and neither does what the service said of it.
             words = "the channel '%s' does not take messages: '%s' was not delivered%s"
@@ -286,75 +333,3 @@ class Post:
         doublings = min(waiting.attempts - 1, MAX_DOUBLINGS)
         waiting.next_at = now + min(self._pause * 2**doublings, LONGEST_PAUSE)
         self._waiting.append(waiting)
-
-
-def ways_of(rules: NotificationParameters, addresses: Mapping[str, str | None]) -> list[Way]:
-    """Make what delivers to the channels of an account; `Way.prepare` looks whether a service knows the address.
-
-    Parameters
-    ----------
-    rules
-        The ``notifications`` block.
-    addresses
-        The entry ``notifications`` of the credentials: a URL of apprise by the name of its channel.
-
-    Raises
-    ------
-    ConfigurationError
-        When a channel has no address.
-    """
-    ways = []
-    for name, channel in rules.channels.items():
-        address = addresses.get(name)
-        if not address:
-            raise ConfigurationError(f"the channel `{name}` of notifications.channels has no address; {_remedy(name)}")
-        service = _Service(name, address, rules.timeout_seconds)
-        ways.append(Way(name, channel, service.deliver, service.prepare))
-    return ways
-
-
-class _Service:
-    """A channel of apprise; its library, which loads every service that it knows, waits until it is needed."""
-
-    def __init__(self, name: str, address: str, seconds: float) -> None:
-        self._name, self._address, self._seconds = name, address, seconds
-
-    def prepare(self) -> None:
-        """Make the service.
-
-        Raises
-        ------
-        ConfigurationError
-            When no service knows the address; the message does not name the address.
-        """
-        self._apprise  # noqa: B018 - made when it is first asked for
-
-    def deliver(self, message: Message) -> bool:
-        """Hand a message over; return whether the service took it."""
-        from apprise import NotifyFormat, NotifyType
-
-        kinds = {Level.INFO: NotifyType.INFO, Level.WARNING: NotifyType.WARNING, Level.ALERT: NotifyType.FAILURE}
-        body, kind = message.text or message.title, kinds[message.level]
-        # Without the format, services that show HTML take line breaks and angle brackets for theirs.
-        text = NotifyFormat.TEXT
-        return bool(self._apprise.notify(body=body, title=message.title, notify_type=kind, body_format=text))
-
-    @cached_property
-    def _apprise(self) -> Apprise:
-        from apprise import Apprise
-
-        # Both write addresses.
-        logging.getLogger("apprise").setLevel(logging.CRITICAL)
-        logging.getLogger("urllib3").setLevel(logging.INFO)
-        # A service that takes short messages only gets several of them.
-        settings = {"cto": f"{self._seconds:g}", "rto": f"{self._seconds:g}", "overflow": "split"}
-        added = "&".join(f"{name}={value}" for name, value in settings.items() if f"{name}=" not in self._address)
-        service = Apprise()
-        if not service.add(f"{self._address}{'&' if '?' in self._address else '?'}{added}"):
-            words = f"the address of the channel `{self._name}` is none that apprise knows"
-            raise ConfigurationError(f"{words}; {_remedy(self._name)}")
-        return service
-
-
-def _remedy(name: str) -> str:
-    return f"write `{name}: <URL of apprise>` under `notifications:` into credentials.yml of the environment"
