@@ -12,12 +12,14 @@ from quant_pipeline.service.parameters import ServiceParameters
 from quant_pipeline.service.problems import Refused
 from quant_pipeline.service.routes.jobs import follow, read_lines
 from quant_pipeline.service.served import Served, place_of_stream
-from quant_pipeline.service.shares import Shares
+from quant_pipeline.service.shares import Shares, Turns
 from quant_pipeline.testing.job_kills import open_runner
+
+DESK, GREEDY = (Asker(name, frozenset()) for name in ("desk", "greedy"))
 
 
 def places(questions, streams):
-    return anyio.CapacityLimiter(questions), Shares(streams)
+    return Turns(questions), Shares(streams)
 
 
 def test_askers_who_leave_at_any_moment_give_their_places_back():
@@ -25,9 +27,9 @@ def test_askers_who_leave_at_any_moment_give_their_places_back():
         served = Served(None, ServiceParameters(max_questions=2, max_seconds=5), None, None, *places(2, 1))
         for turn in range(300):
             with anyio.move_on_after(0.0 if turn % 2 else 0.0005):
-                await served.compute(lambda: None)
+                await served.compute(DESK, lambda: None)
         await anyio.sleep(0.3)
-        return served.questions.borrowed_tokens, await served.compute(lambda: "answered")
+        return served.questions.taken, await served.compute(DESK, lambda: "answered")
 
     assert anyio.run(leave) == (0, "answered")
 
@@ -37,13 +39,41 @@ def test_a_look_at_the_jobs_waits_for_no_question_that_is_computed():
         served = Served(None, ServiceParameters(max_questions=1, max_seconds=5), None, None, *places(1, 1))
         done = threading.Event()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(served.compute, lambda: done.wait(60))
+            tasks.start_soon(served.compute, DESK, lambda: done.wait(60))
             await anyio.wait_all_tasks_blocked()
-            seen = await served.look(lambda: "seen"), served.questions.borrowed_tokens
+            seen = await served.look(lambda: "seen"), served.questions.taken
             done.set()
         return seen
 
     assert anyio.run(ask) == ("seen", 1)
+
+
+def test_questions_of_one_holder_keep_no_other_holder_waiting():
+    async def ask():
+        rules = ServiceParameters(max_questions=2, max_seconds=0.05)
+        served = Served(None, rules, None, None, Turns(2, holders=2), Shares(1))
+        done, begun = threading.Event(), threading.Event()
+
+        def long():
+            begun.set()
+            return done.wait(60)
+
+        async def refused(question):
+            with pytest.raises(Refused) as found:
+                await served.compute(GREEDY, question)
+            return found.value.status, found.value.detail
+
+        try:
+            # The first takes too long and keeps its place; the second waits in vain for the same share.
+            first = await refused(long)
+            second = await refused(lambda: "never")
+            assert begun.is_set()
+            return first[0], second, await served.compute(DESK, lambda: "answered"), served.questions.taken
+        finally:
+            done.set()
+
+    busy = (503, "2 questions are being computed, or 1 of 'greedy'")
+    assert anyio.run(ask) == (422, busy, "answered", 1)
 
 
 def request_of(name, holders):

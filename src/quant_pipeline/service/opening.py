@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import anyio
 from kedro.config import MissingConfigException
 from pydantic import ValidationError
 
@@ -18,7 +17,7 @@ from quant_pipeline.service.parameters import CREDENTIALS, ServiceParameters, To
 from quant_pipeline.service.results import ResultStore
 from quant_pipeline.service.served import Served
 from quant_pipeline.service.served_project import ServedProject
-from quant_pipeline.service.shares import Shares
+from quant_pipeline.service.shares import Shares, Turns
 
 
 def open_served(project: ServedProject, changes: Mapping[str, Any]) -> Served:
@@ -48,7 +47,7 @@ def open_served(project: ServedProject, changes: Mapping[str, Any]) -> Served:
         rules=rules,
         jobs=JobRunner(JobTable(url), folder / "jobs", setting, limits),
         results=ResultStore(results, rules.max_stored_megabytes),
-        questions=anyio.CapacityLimiter(rules.max_questions),
+        questions=Turns(rules.max_questions, len(_tokens(project))),
         streams=Shares(rules.max_streams),
     )
 

@@ -57,7 +57,8 @@ class ServiceParameters(Parameters):
     max_body_megabytes, max_depth
         Largest request, and how deep its JSON may nest.
     max_questions
-        How many questions are computed at the same time; more wait, and then are refused with status 503.
+        How many questions are computed at the same time; more wait, and then are refused with status 503. Each holder
+        of a token has the same share of them.
     max_streams
         How many readers follow events at the same time: jobs, and open pages of the operator. Each holder of a token
         has the same share of them.

@@ -19,7 +19,7 @@ from quant_pipeline.service.parameters import ServiceParameters
 from quant_pipeline.service.problems import Refused
 from quant_pipeline.service.results import ResultStore
 from quant_pipeline.service.served_project import ServedProject
-from quant_pipeline.service.shares import Shares
+from quant_pipeline.service.shares import Shares, Turns
 
 Answer = TypeVar("Answer")
 
@@ -40,7 +40,7 @@ class Served:
     jobs, results
         Long work, and what came of it.
     questions
-        Places for questions that are computed.
+        Places for questions that are computed; each holder of a token has the same share of them.
     streams
         Places for readers who follow events; each holder of a token has the same share of them.
     looks
@@ -52,12 +52,19 @@ class Served:
     rules: ServiceParameters
     jobs: JobRunner
     results: ResultStore
-    questions: anyio.CapacityLimiter
+    questions: Turns
     streams: Shares
-    looks: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(LOOKS))
+    looks: Turns = field(default_factory=lambda: Turns(LOOKS))
 
-    async def compute(self, question: Callable[[], Answer]) -> Answer:
+    async def compute(self, asker: Asker, question: Callable[[], Answer]) -> Answer:
         """Compute an answer in a thread; other questions, and `/health`, go on.
+
+        Parameters
+        ----------
+        asker
+            Who asks; questions above the share of one holder wait for its own, and keep no other holder waiting.
+        question
+            Computes the answer.
 
         Raises
         ------
@@ -65,18 +72,18 @@ class Served:
             503 when too many are computed already, 422 when it takes too long. A thread cannot be ended: it goes on,
             and keeps its place, until it is done.
         """
-        return await self._within(self.questions, question)
+        return await self._within(self.questions, asker.name, question)
 
     async def look(self, question: Callable[[], Answer]) -> Answer:
         """Look something up in a thread, as `compute` does, apart from the questions that are computed."""
-        return await self._within(self.looks, question)
+        return await self._within(self.looks, "", question)
 
-    async def _within(self, places: anyio.CapacityLimiter, question: Callable[[], Answer]) -> Answer:
+    async def _within(self, places: Turns, holder: str, question: Callable[[], Answer]) -> Answer:
         seconds, asker = self.rules.max_seconds, object()
         with anyio.move_on_after(seconds) as waited:
-            await places.acquire_on_behalf_of(asker)
+            await places.take(holder, asker)
         if waited.cancelled_caught:
-            text = f"{places.total_tokens} questions are being computed"
+            text = f"{places.places} questions are being computed, or {places.share} of '{holder}'"
             raise Refused(503, "busy", text, "Ask again later.", headers={"Retry-After": "5"})
 
         begun = threading.Lock()
@@ -87,7 +94,7 @@ class Served:
             try:
                 return question()
             finally:
-                anyio.from_thread.run_sync(places.release_on_behalf_of, asker)
+                anyio.from_thread.run_sync(places.give_back, holder, asker)
 
         try:
             with anyio.move_on_after(seconds):
@@ -95,7 +102,7 @@ class Served:
         finally:
             # An asker who leaves before the thread has begun leaves the place, too.
             if begun.acquire(blocking=False):
-                places.release_on_behalf_of(asker)
+                places.give_back(holder, asker)
         raise Refused(
             422,
             "takes too long",

@@ -135,6 +135,32 @@ def test_another_token_in_the_credentials_ends_the_sessions_of_the_former(visito
         assert httpx.get(same.url, cookies=cookies, timeout=120).status_code == 200
 
 
+def test_logging_out_ends_a_session_wherever_it_is_and_no_other_one(visitor, asked, project):
+    found, other = visitor(DESK), visitor(DESK)
+    cookies = dict(found.client.cookies)
+    page = found.client.get("/page/log")
+    assert found.client.post("/page/leave", data={"form_token": "0" * 64}).status_code == 403
+    with httpx.stream("GET", f"{asked.url}/page/events?panes=word", cookies=cookies, timeout=120) as events:
+        lines = events.iter_lines()
+        next(lines)
+        answer = found.client.post("/page/leave", data={"form_token": token_of(page)})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/page/login")
+        for _ in lines:  # It ends.
+            pass
+    assert dict(found.client.cookies) == {}
+    assert httpx.get(asked.url, cookies=cookies).status_code == 303
+    assert other.client.get("/page/log").status_code == 200
+    with running_service(project, TOKENS) as again:
+        assert httpx.get(again.url, cookies=cookies).status_code == 303
+
+
+def test_without_tokens_there_is_nothing_to_log_out_of(free):
+    page = httpx.get(f"{free.url}/page/log", timeout=120)
+    assert "Log out" not in page.text
+    answer = httpx.post(f"{free.url}/page/leave", data={"form_token": token_of(page)}, timeout=120)
+    assert (answer.status_code, "set-cookie" in answer.headers) == (303, False)
+
+
 def test_who_may_only_read_is_offered_no_halt_and_refused_one(visitor, project):
     found = visitor(READER)
     page = found.client.get("/page/research")

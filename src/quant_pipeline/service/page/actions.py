@@ -11,7 +11,7 @@ from quant_pipeline.service.page.assets import addresses
 from quant_pipeline.service.page.compose import fragment, page
 from quant_pipeline.service.page.drawing import draw
 from quant_pipeline.service.page.entrance import PageRoute, visit
-from quant_pipeline.service.page.visitors import LOGIN, fields_of, is_secure
+from quant_pipeline.service.page.visitors import LOGIN, LOGOUT, fields_of, is_secure
 from quant_pipeline.service.parameters import Scope
 from quant_pipeline.service.problems import Refused
 from quant_pipeline.service.questions import EvaluationQuestion, Name, Sizes, TrainingQuestion
@@ -66,7 +66,7 @@ async def backtest(request: Request, served: TheServed) -> Response:
         changes = {"strategy": {key: getattr(wanted, key) for key in sizes}}
         return served.ask("backtest", {"changes": changes}, asker, None)
 
-    return _follow(await served.compute(ask))
+    return _follow(await served.compute(asker, ask))
 
 
 @router.post("/page/jobs/{id}/cancel")
@@ -107,4 +107,16 @@ async def login(request: Request) -> Response:
     request.state.asker, request.state.acts = visitor.asker, True
     answer = RedirectResponse("/", 303)
     visitors.remember(answer, visitor, is_secure(request))
+    return answer
+
+
+@router.post(LOGOUT)
+async def logout(request: Request) -> Response:
+    """End the session of this browser; where there are no tokens there is none to end."""
+    visited = visit(request)
+    await visited.visitors.form_of(request, visited.visitor)
+    answer = RedirectResponse(LOGIN, 303)
+    if visited.visitors.may_logout:
+        request.state.acts = True
+        visited.visitors.logout(answer, visited.visitor)
     return answer

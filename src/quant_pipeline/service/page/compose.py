@@ -116,6 +116,7 @@ async def page(visit: Visit, name: str, outcome: Html | None = None, panes: dict
         at=instant(pd.Timestamp.now("UTC").floor("s")),
         live=f"/page/events?panes={','.join((state, *shown))}",
         may_read=visit.may_read,
+        may_logout=visit.visitors.may_logout,
         may_halt=visitor.may(Scope.HALT),
         form_token=visitor.form_token,
         assets=addresses(),

@@ -112,7 +112,8 @@ async def lines(
     """Show the log; what is filtered stays as it was asked for."""
     if not (source or text):
         return await page(visited, "log")
-    shown = await visited.served.compute(lambda: log(Look.now(visited.served), Wanted(source, text)))
+    served, asker = visited.served, visited.visitor.asker
+    shown = await served.compute(asker, lambda: log(Look.now(served), Wanted(source, text)))
     return await page(visited, "log", panes={"log": shown})
 
 
@@ -128,7 +129,7 @@ async def document(visited: TheReader, name: str) -> Response:
         text: str = served.project.project.catalog.load(DOCUMENTS[name][0])
         return text
 
-    text = await served.compute(load)
+    text = await served.compute(visited.visitor.asker, load)
     return Response(text, media_type="text/html", headers={"Content-Security-Policy": DOCUMENT_POLICY})
 
 
@@ -177,6 +178,8 @@ async def events(
     beat = float("-inf")
     while True:
         if anyio.current_time() - beat >= BEAT:
+            if visited.visitors.has_ended(visited.visitor):
+                return
             beat = anyio.current_time()
             yield ServerSentEvent(event="beat", data={"at": instant(pd.Timestamp.now("UTC").floor("s"))}, retry=1000)
         for name, html in (await visited.board.panes(names, POLL)).items():

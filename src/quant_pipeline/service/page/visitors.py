@@ -3,6 +3,7 @@
 A token is asked for once. The cookie says whose it was and until when that is believed, signed with a key that only
 this account's folder and the token itself give: another token in ``credentials.yml`` ends its sessions, a restart does
 not.
+Logging out ends a session for every browser that has it: what was signed is remembered as ended until its time is over.
 Forms carry a second value that follows from the cookie, so that no other page can post them in this browser's name.
 """
 
@@ -23,15 +24,19 @@ from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
 
+from quant_pipeline.common.atomic import write_text
 from quant_pipeline.service.access import THIS_MACHINE, Access, Asker
 from quant_pipeline.service.parameters import Scope
 from quant_pipeline.service.problems import Refused
 
 KEY: Final = "page.key"
+ENDED: Final = "page.ended"
+"""File of the sessions that were ended: until when each would have been believed, and its hash."""
 DAYS: Final = 7
 """How long a session is believed."""
 FIELD: Final = "form_token"
 LOGIN: Final = "/page/login"
+LOGOUT: Final = "/page/leave"
 
 
 @dataclass(frozen=True)
@@ -71,11 +76,17 @@ class Visitors:
         Tokens of the service.
     environment
         Part of the cookie's name: services of other accounts on this machine have cookies of their own.
+
+    Attributes
+    ----------
+    may_logout
+        Whether sessions begin with a token, and can be ended.
     """
 
     def __init__(self, folder: Path, access: Access, environment: str) -> None:
         self._folder, self._access = folder, access
         self.cookie = f"quant-pipeline-{environment}"
+        self.may_logout = bool(access.tokens)
 
     def of(self, request: Request) -> Visitor:
         """Return who looks at the page.
@@ -108,8 +119,29 @@ class Visitors:
         """
         asker = self._access.asker(f"Bearer {token}")
         secret = self._secret_of(asker.name)
-        session = self._signed(asker.name, int(time.time()) + DAYS * 86_400, secret)
+        # Two sessions that begin in the same second are two all the same: each is ended alone.
+        session = self._signed(f"{secrets.token_hex(8)} {asker.name}", int(time.time()) + DAYS * 86_400, secret)
         return Visitor(asker, session, self._form_token(session), True)
+
+    def logout(self, response: Response, visitor: Visitor) -> None:
+        """End a session: its cookie is taken back, and believed no more, also where it was copied to."""
+        response.delete_cookie(self.cookie, httponly=True, samesite="strict")
+        now = int(time.time())
+        ended = {known: until for known, until in self._ended().items() if until >= now}
+        ended[_hash_of(visitor.session)] = now + DAYS * 86_400
+        write_text(self._folder / ENDED, "".join(f"{until} {known}\n" for known, until in ended.items()))
+
+    def has_ended(self, visitor: Visitor) -> bool:
+        """Return whether a session was ended since it was let in."""
+        return _hash_of(visitor.session) in self._ended()
+
+    def _ended(self) -> dict[str, int]:
+        """Return the sessions that were ended, by hash; another process of this account may have ended them."""
+        try:
+            lines = (self._folder / ENDED).read_text(encoding="ascii").splitlines()
+        except FileNotFoundError:
+            return {}
+        return {known: int(until) for until, _, known in (line.partition(" ") for line in lines)}
 
     def remember(self, response: Response, visitor: Visitor, is_secure: bool) -> None:
         """Set the cookie: scripts cannot read it, and no other site sends it."""
@@ -142,14 +174,17 @@ class Visitors:
         """Return whose session it is; None when it is none, or its time is over."""
         text, _, mac = session.partition(".")
         try:
-            until, _, name = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(" ")
+            signed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+            until, _, named = signed.partition(" ")
+            name = named.partition(" ")[2]
             is_over = int(until) < time.time()
         except ValueError:
             return None
         if is_over or name not in self._access.tokens:
             return None
         right = self._mac(text, self._secret_of(name))
-        return name if hmac.compare_digest(mac.encode(), right.encode()) else None
+        is_right = hmac.compare_digest(mac.encode(), right.encode())
+        return name if is_right and _hash_of(session) not in self._ended() else None
 
     def _secret_of(self, name: str) -> str:
         token = self._access.tokens.get(name)
@@ -174,6 +209,10 @@ class Visitors:
                 os.link(beside, file)
             beside.unlink()
         return file.read_bytes()
+
+
+def _hash_of(session: str) -> str:
+    return hashlib.sha256(session.encode()).hexdigest()
 
 
 def is_secure(request: Request) -> bool:

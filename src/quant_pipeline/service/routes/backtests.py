@@ -21,7 +21,7 @@ router = APIRouter(prefix="/v1", tags=["backtests"])
 async def run_backtest(question: BacktestQuestion, served: TheServed, asker: Researcher) -> Response:
     """Trade scores by the rules of the account; the same question is answered from the store."""
     return await served.compute(
-        lambda: answer(backtest(served.project, served.results, question, served.rules.max_cells))
+        asker, lambda: answer(backtest(served.project, served.results, question, served.rules.max_cells))
     )
 
 
@@ -49,7 +49,7 @@ async def result(request: Request, hash: str, served: TheServed, asker: Reader) 
             raise Refused(404, "unknown result", text, "Ask its question again.", "hash")
         return answer_table(request, table, served.project.known)
 
-    return await served.compute(compute)
+    return await served.compute(asker, compute)
 
 
 @router.get("/combinations", responses=ARROW_ANSWER)
@@ -65,7 +65,7 @@ async def combinations(request: Request, served: TheServed, asker: Reader) -> Re
         table = pd.DataFrame(rows, columns=["combination", "members", "weights", "is_default"])
         return answer_table(request, table, served.project.known)
 
-    return await served.compute(compute)
+    return await served.compute(asker, compute)
 
 
 @router.get("/combinations/{name}/scores", responses=ARROW_ANSWER)
@@ -100,7 +100,7 @@ async def scores(
         require_cells(len(found), found.shape[1], served.rules.max_cells)
         return answer_table(request, found.reset_index(drop=True), project.known, combination=name)
 
-    return await served.compute(compute)
+    return await served.compute(asker, compute)
 
 
 @router.post("/search", status_code=202)
@@ -111,4 +111,4 @@ async def search(
     key: IdempotencyKey = None,
 ) -> Response:
     """Search over combinations of models as the parameters of the account say; a job."""
-    return await served.compute(lambda: served.ask("search", {}, asker, key))
+    return await served.compute(asker, lambda: served.ask("search", {}, asker, key))

@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1", tags=["factors"])
 async def instruments(request: Request, served: TheServed, asker: Reader) -> Response:
     """Return the instruments of the market with their sectors."""
     project = served.project
-    return await served.compute(lambda: answer_table(request, project.table("instruments"), project.known))
+    return await served.compute(asker, lambda: answer_table(request, project.table("instruments"), project.known))
 
 
 @router.post("/factors/calculate", responses=ARROW_ANSWER)
@@ -33,7 +33,7 @@ async def calculate_factors(request: Request, question: FactorQuestion, served: 
         panel = calculate(served.project, question, served.rules.max_cells)
         return answer_table(request, panel, served.project.known)
 
-    return await served.compute(compute)
+    return await served.compute(asker, compute)
 
 
 @router.get("/factors/sets/{name}", responses=ARROW_ANSWER)
@@ -45,7 +45,7 @@ async def factor_set(request: Request, name: Name, served: TheServed, asker: Rea
         table = pd.DataFrame({"factor": list(found), "expression": list(found.values())})
         return answer_table(request, table, served.project.known, set=name)
 
-    return await served.compute(compute)
+    return await served.compute(asker, compute)
 
 
 @router.post("/factors/evaluate", status_code=202)
@@ -65,4 +65,4 @@ async def evaluate(
             find_feature_set(question.feature_set, served.project.parameters["feature_sets"])
         return asked
 
-    return await served.compute(lambda: served.ask("factor_evaluation", asked, asker, key, meant))
+    return await served.compute(asker, lambda: served.ask("factor_evaluation", asked, asker, key, meant))

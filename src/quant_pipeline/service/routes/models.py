@@ -32,7 +32,7 @@ async def models(request: Request, served: TheServed, asker: Reader) -> Response
         table = pd.DataFrame(rows, columns=["model", "algorithm", "features", "tags", "champion"])
         return answer_table(request, table, served.project.known)
 
-    return await served.compute(compute)
+    return await served.compute(asker, compute)
 
 
 @router.get("/{name}/versions", responses=ARROW_ANSWER)
@@ -44,7 +44,7 @@ async def versions(request: Request, name: Name, served: TheServed, asker: Reade
         rows = describe_versions(served.project.project, registry)
         return answer_table(request, pd.DataFrame(rows, columns=list(COLUMNS)), served.project.known)
 
-    return await served.compute(compute)
+    return await served.compute(asker, compute)
 
 
 @router.post("/{name}/predict", responses=ARROW_ANSWER)
@@ -75,7 +75,7 @@ async def predict(
             table = table[table["instrument"].isin(question.instruments)]
         return answer_table(request, table, project.known, model=name, bundle=engine.bundle.identity)
 
-    return await served.compute(compute)
+    return await served.compute(asker, compute)
 
 
 @router.post("/train", status_code=202)
@@ -93,19 +93,19 @@ async def train(
             _spec(name)
         return {"models": asked["models"] or sorted(load_model_registry())}
 
-    return await served.compute(lambda: served.ask("training", asked, asker, key, meant))
+    return await served.compute(asker, lambda: served.ask("training", asked, asker, key, meant))
 
 
 @router.post("/{name}/promote", status_code=202)
 async def promote(name: Name, served: TheServed, asker: Researcher, key: IdempotencyKey = None) -> Response:
     """Let the candidate score new sessions, if it beats the champion out of sample; a job."""
-    return await served.compute(lambda: _change(served, "promotion", name, asker, key))
+    return await served.compute(asker, lambda: _change(served, "promotion", name, asker, key))
 
 
 @router.post("/{name}/rollback", status_code=202)
 async def rollback(name: Name, served: TheServed, asker: Researcher, key: IdempotencyKey = None) -> Response:
     """Let the champion before the present one score new sessions again; a job."""
-    return await served.compute(lambda: _change(served, "rollback", name, asker, key))
+    return await served.compute(asker, lambda: _change(served, "rollback", name, asker, key))
 
 
 def _change(served: Served, kind: str, name: str, asker: Asker, key: str | None) -> Response:
