@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -32,13 +31,13 @@ ensemble:
   combinations: {all_equal: {enabled: false}, all_icir: {enabled: false}}
 """
 READ = """
-import json, resource, sys, time
+import sys, time
 from pathlib import Path
 from quant_pipeline.market.sources.files import FilesMarketParameters
 from quant_pipeline.market.sources.files.observation import observe
-began, wall = time.process_time(), time.perf_counter()
+began = time.process_time()
 observe(Path(sys.argv[1]), FilesMarketParameters(calendar="XNYS"), Path(sys.argv[2]))
-print(json.dumps([time.process_time() - began, time.perf_counter() - wall]))
+print(time.process_time() - began)
 """
 
 
@@ -76,15 +75,11 @@ def run_seconds(project: Path, *words: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def read_seconds(project: Path, market: Path, cache: Path, processors: int | None = None) -> tuple[float, float]:
-    """Return processor and wall seconds of reading the folder through a cache, on some of the processors."""
+def read_seconds(project: Path, market: Path, cache: Path) -> float:
+    """Return processor seconds of reading the folder through a cache."""
     settings = place(project) | {"stdout": subprocess.PIPE}
-    if processors is not None:
-        some = set(sorted(os.sched_getaffinity(0))[:processors])
-        settings["preexec_fn"] = lambda: os.sched_setaffinity(0, some)
     done = subprocess.run([sys.executable, "-c", READ, str(market), str(cache)], **settings, check=True, text=True)
-    processor, wall = json.loads(done.stdout.splitlines()[-1])
-    return processor, wall
+    return float(done.stdout.splitlines()[-1])
 
 
 def measure(n_names: int, years: int, folder: Path) -> dict[str, Any]:
@@ -98,16 +93,15 @@ def measure(n_names: int, years: int, folder: Path) -> dict[str, Any]:
     (project / "conf" / "local" / "parameters_bench.yml").write_text(PARAMETERS)
     left = write_market(market, n_names, years)
     found: dict[str, Any] = {"names": n_names, "years": years}
-    one, two = (read_seconds(project, market, folder / f"cache{n}", n) for n in (1, 2))
-    found |= {"parse_seconds": one[0], "parse_second_core": one[1] / two[1]}
-    found["read_cached_seconds"] = read_seconds(project, market, folder / "cache1")[0]
+    found["parse_seconds"] = read_seconds(project, market, folder / "cache")
+    found["read_cached_seconds"] = read_seconds(project, market, folder / "cache")
     words = ("--env", "files", "--params", f"market_folder={market}")
     found["first_run_seconds"] = run_seconds(project, *words)
     found["daily_seconds"] = run_seconds(project, "--pipelines", "daily", *words)
     for file, line in left:
         with file.open("a") as lines:
             lines.write(line)
-    found["read_appended_seconds"] = read_seconds(project, market, folder / "cache1")[0]
+    found["read_appended_seconds"] = read_seconds(project, market, folder / "cache")
     found["daily_appended_seconds"] = run_seconds(project, "--pipelines", "daily", *words)
     return {name: round(value, 2) for name, value in found.items()}
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quant_pipeline.market.sources.files import FilesMarketParameters, FilesSourceParameters, reading_ahead
+from quant_pipeline.market.sources.files import FilesMarketParameters
 from quant_pipeline.market.sources.files.parsing import read_file
 from quant_pipeline.market.sources.files.reading_cache import ReadingCache
 
@@ -174,19 +174,3 @@ def test_entries_of_files_that_are_gone_are_removed_and_damaged_ones_read_again(
     (entry,) = cache.glob("*.arrow")
     entry.write_bytes(entry.read_bytes()[:200])
     require_same(again.read(tmp_path / "AAA.csv", tmp_path, AUTO), whole(tmp_path / "AAA.csv"))
-
-
-def test_another_process_reads_the_last_files_and_stops_where_the_first_has_been(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading_ahead, "SHARE", 1)
-    monkeypatch.setattr(reading_ahead, "_processors", lambda: 2)
-    files = [tmp_path / f"{name}.csv" for name in "ABCDEF"]
-    for file in files:
-        put(file, "\n".join([HEADER, *rows()]), 10**18)
-    options = FilesSourceParameters(folder=str(tmp_path), exclude=[{"instrument": "A", "from": "2024-01-02"}])
-    kept = ReadingCache(tmp_path / ".cache")
-    kept.read(files[0], tmp_path, options)
-    with reading_ahead.reading_ahead(files, tmp_path, options, tmp_path / ".cache"):
-        pass
-    assert all(kept.has(file, tmp_path, options) for file in files)
-    for file in files:
-        require_same(kept.read(file, tmp_path, options), whole(file, options))

@@ -21,7 +21,6 @@ from quant_pipeline.market.sources.files.folder_problems import (
 from quant_pipeline.market.sources.files.observed_market import DAILY, Observation
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.parsing import AMBIGUOUS, Reading, read_field_files
-from quant_pipeline.market.sources.files.reading_ahead import reading_ahead
 from quant_pipeline.market.sources.files.reading_cache import ReadingCache
 from quant_pipeline.market.sources.files.tables import (
     delisting_actions,
@@ -54,8 +53,7 @@ def observe(folder: Path, options: FilesMarketParameters, cache: Path | None = N
     own = fields_of(found.bars)
     found.bars = [file for file in found.bars if file not in own.values()]
     kept = ReadingCache(cache)
-    with reading_ahead(found.bars, folder, options, cache):
-        readings = [kept.read(file, folder, options) for file in track(found.bars, "reading files")]
+    readings = [kept.read(file, folder, options) for file in track(found.bars, "reading files")]
     if found.deeper and all(reading.broken is not None for reading in readings):
         # Lists of symbols lie above folders of bars.
         readings += [kept.read(file, folder, options) for file in track(found.deeper, "reading files")]

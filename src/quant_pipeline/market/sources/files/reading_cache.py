@@ -52,13 +52,6 @@ class ReadingCache:
         self._place = place
         self._used: set[str] = set()
 
-    def has(self, file: Path, folder: Path, options: FilesMarketParameters) -> bool:
-        """Whether there is an entry of a file as it is now."""
-        if self._place is None:
-            return False
-        facts = _facts_of(self._place / _entry_of(file, folder, options))
-        return facts is not None and _State(*facts["state"]) == _State.of(file)
-
     def read(self, file: Path, folder: Path, options: FilesMarketParameters) -> Reading:
         """Read a file of a folder: its entry, its new lines, or all of it."""
         if self._place is None:
@@ -118,13 +111,6 @@ def _load(entry: Path) -> tuple[Reading, _State] | None:
             head=None if head is None else Head(**head),
         )  # fmt: skip
         return reading, _State(*facts["state"])
-    return None
-
-
-def _facts_of(entry: Path) -> dict[str, Any] | None:
-    with suppress(FileNotFoundError, pa.ArrowInvalid), pa.OSFile(str(entry)) as file:
-        facts: dict[str, Any] = json.loads(pa.ipc.open_file(file).schema.metadata[_FACTS])
-        return facts
     return None
 
 
