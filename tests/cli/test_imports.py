@@ -64,27 +64,10 @@ def test_command_imports_nothing_that_it_does_not_need(project_path, tmp_path, m
 
 OF_INGESTION = {"exchange_calendars", "numba", "plotly", "scipy"}
 UNTIL_FIRST_NODE = """
-import os, sys
-from kedro.framework.hooks import hook_impl
-from kedro.framework.session import session
-
-class Stop:
-    @hook_impl(trylast=True)
-    def before_node_run(self):
-        print("imported:", *sys.modules, flush=True)
-        os._exit(0)
-
-create = session._create_hook_manager
-
-def create_and_stop():
-    manager = create()
-    manager.register(Stop())
-    return manager
-
-session._create_hook_manager = create_and_stop
-from kedro.framework.cli import main
-sys.argv = ["kedro", "run", "--pipelines", "ingestion"]
-main()
+import sys
+from quant_pipeline.testing.first_node import run_until_first_node
+words = ["kedro", "run", "--pipelines", "ingestion"]
+run_until_first_node(words, lambda: print("imported:", *sys.modules, flush=True))
 """
 
 

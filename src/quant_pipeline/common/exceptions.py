@@ -1,5 +1,7 @@
 """Errors that a user can act on: every message names the thing, the file or key, and the remedy."""
 
+from collections.abc import Iterator
+
 import click
 
 from quant_pipeline.common.exit_status import ExitStatus
@@ -69,3 +71,11 @@ class BusyError(QuantPipelineError):
 
 class StaleDataError(QuantPipelineError):
     """Predictions, bars or account state are older than the session they are used for."""
+
+
+def causes_of(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, then what it was raised from, and so on."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError, causes_of
 
 LEFT_OUT: Final = {
     "arch": "arch",
@@ -30,20 +30,18 @@ def explain_missing_library(error: BaseException) -> ConfigurationError | None:
     Parameters
     ----------
     error
-        What was raised; what it was raised from is looked at too.
+        What was raised, see `causes_of`.
 
     Returns
     -------
     ConfigurationError or None
         None when nothing is missing that an execution host does without.
     """
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in causes_of(error):
         missing = cause.name if isinstance(cause, ModuleNotFoundError) else None
         if missing is not None and (package := LEFT_OUT.get(missing.partition(".")[0])):
             return ConfigurationError(
                 f"this needs {package}, which is not installed here: an execution host does without it. Run it where "
                 "everything is installed (docs/guides/execution-host.md)."
             )
-        cause = cause.__cause__
     return None

@@ -6,7 +6,7 @@ import errno
 import sqlite3
 from types import TracebackType
 
-from quant_pipeline.common.exceptions import QuantPipelineError, StorageError
+from quant_pipeline.common.exceptions import QuantPipelineError, StorageError, causes_of
 from quant_pipeline.common.missing_libraries import explain_missing_library
 
 _NO_SPACE = "no space is left on the disk. Free some and run again; nothing was left half written"
@@ -51,35 +51,26 @@ _BY_SQLITE_NAME = {
 
 
 def explain_storage_error(error: BaseException) -> StorageError | None:
-    """Return one line about what refused to store or to read.
+    """Return one line about what refused to store or to read, as `explain_missing_library` does of what is not there.
 
-    Parameters
-    ----------
-    error
-        What was raised; what it was raised from is looked at too.
-
-    Returns
-    -------
-    StorageError or None
-        None when the error is of another kind, or says already what to do.
+    None where the error is of another kind, or of this project: then it says already what to do.
     """
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, QuantPipelineError):
+    for cause in causes_of(error):
+        if isinstance(cause, QuantPipelineError):
+            return None
         if isinstance(cause, OSError) and cause.errno in _BY_NUMBER:
             return StorageError(f"{cause.filename or _first_line(error)}: {_BY_NUMBER[cause.errno]}.")
         if isinstance(cause, sqlite3.Error) and (remedy := _sqlite_remedy(cause)):
             return StorageError(f"{_first_line(error)}: {remedy}.")
         if f"{type(cause).__module__}.".startswith(_OF_BUCKETS):
             return StorageError(f"{_first_line(cause)}: {_NO_BUCKET}.")
-        cause = cause.__cause__
     return None
 
 
 def repairable_cause(error: BaseException | None) -> QuantPipelineError | None:
     """Return the error of this project that another one, such as Kedro's of a dataset, was raised from, if any."""
-    while error is not None and not isinstance(error, QuantPipelineError):
-        error = error.__cause__
-    return error
+    found = () if error is None else causes_of(error)
+    return next((cause for cause in found if isinstance(cause, QuantPipelineError)), None)
 
 
 class KnownErrorsInOneLine:

@@ -11,7 +11,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DatasetError
 
 from quant_pipeline.common.environments import naming_environment
-from quant_pipeline.common.exceptions import QuantPipelineError, StaleDataError, StorageError
+from quant_pipeline.common.exceptions import QuantPipelineError, StaleDataError, StorageError, causes_of
 from quant_pipeline.common.missing_libraries import explain_missing_library
 from quant_pipeline.common.storage_errors import explain_storage_error
 from quant_pipeline.project.log_file import LOG_FILE
@@ -66,13 +66,11 @@ def _raise_remedy(error: Exception) -> None:
 
 def _remedy_of(error: Exception) -> QuantPipelineError | None:
     """Return the error that names the remedy; None for what no user can repair."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in causes_of(error):
         if isinstance(cause, QuantPipelineError):
             return cause
         if isinstance(cause, FileNotFoundError):
             return _not_made_yet(error) if isinstance(error, DatasetError) else _not_there(cause)
-        cause = cause.__cause__
     return explain_storage_error(error) or explain_missing_library(error)
 
 
