@@ -21,7 +21,8 @@ from pydantic.fields import FieldInfo
 
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.evaluation.comparison import PromotionGate
-from quant_pipeline.factors.signals import KINDS, Signal
+from quant_pipeline.factors.signals import KINDS
+from quant_pipeline.factors.technical_signals import Signal
 from quant_pipeline.live.parameters import LiveParameters, NotificationParameters
 from quant_pipeline.models.algorithms import SHIPPED, HyperParameters, find_algorithm
 from quant_pipeline.models.algorithms.networks import ReachingHyper

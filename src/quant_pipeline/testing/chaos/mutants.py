@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.testing.chaos import rehearsal
 from quant_pipeline.testing.chaos.faults import Fault
-from quant_pipeline.trading.activities import translation
+from quant_pipeline.trading.activities import records, translation
 from quant_pipeline.trading.broker_records import Amendment
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.orders import collection, execution, risk_checks, sending
@@ -144,16 +144,17 @@ def _send_superseded() -> None:
 
 
 def _join_no_parts() -> None:
-    _replace(translation, "groups_of", lambda records: [(record,) for record in records])
+    for module in (records, translation):
+        _replace(module, "groups_of", lambda parts: [(part,) for part in parts])
 
 
 def _take_cancellations_for_new() -> None:
-    honest = translation.Translator._amount
+    honest = records.Records._amount
 
     def amount(self: Any, activity: Any) -> Any:
         return honest(self, replace(activity, amendment=Amendment.NEW, supersedes=None))
 
-    _replace(translation.Translator, "_amount", amount)
+    _replace(records.Records, "_amount", amount)
 
 
 def _stop_at_what_cannot_be_booked() -> None:
@@ -173,9 +174,9 @@ def _stay_active() -> None:
 
 def _leave_out(amendment: Amendment) -> Callable[[], None]:
     def mutate() -> None:
-        honest = translation.Translator._fill
+        honest = records.Records._fill
         _replace(
-            translation.Translator,
+            records.Records,
             "_fill",
             lambda self, activity, session: [] if activity.amendment is amendment else honest(self, activity, session),
         )
@@ -185,22 +186,22 @@ def _leave_out(amendment: Amendment) -> Callable[[], None]:
 
 def _book_cash(times: int) -> Callable[[], None]:
     def mutate() -> None:
-        honest = translation.Translator._amount
+        honest = records.Records._amount
 
         def amount(self: Any, activity: Any) -> Any:
             value, amends = honest(self, activity)
             return times * value, amends
 
-        _replace(translation.Translator, "_amount", amount)
+        _replace(records.Records, "_amount", amount)
 
     return mutate
 
 
 def _change_fills(change: Callable[[Any], Any]) -> Callable[[], None]:
     def mutate() -> None:
-        honest = translation.Translator._whole_fill
+        honest = records.Records._whole_fill
         _replace(
-            translation.Translator,
+            records.Records,
             "_whole_fill",
             lambda self, activity, session: honest(self, change(activity), session),
         )
@@ -209,12 +210,12 @@ def _change_fills(change: Callable[[Any], Any]) -> Callable[[], None]:
 
 
 def _drop_trades_by_hand() -> None:
-    honest = translation.Translator._fill
+    honest = records.Records._fill
 
     def fill(self: Any, activity: Any, session: Any) -> Any:
         return honest(self, activity, session) if self.own_order(activity.broker_order_id) else []
 
-    _replace(translation.Translator, "_fill", fill)
+    _replace(records.Records, "_fill", fill)
 
 
 def _never_look_behind_the_cursor() -> None:

@@ -16,7 +16,8 @@ import pandas as pd
 from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.trading.activities.corporate import INCOMPLETE
 from quant_pipeline.trading.activities.quarantine import open_rows
-from quant_pipeline.trading.activities.translation import EXTERNAL, OwnOrder, Translator
+from quant_pipeline.trading.activities.records import EXTERNAL, OwnOrder
+from quant_pipeline.trading.activities.translation import Translator
 from quant_pipeline.trading.broker_records import Activity, BrokerOrder, FillActivity, OrderStatus
 from quant_pipeline.trading.ledger.events import Event, EventKind, Order, is_named_by
 from quant_pipeline.trading.orders.account_orders import AccountOrders, TrackedOrder

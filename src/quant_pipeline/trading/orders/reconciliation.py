@@ -9,7 +9,7 @@ import pandas as pd
 
 from quant_pipeline.trading.activities.booked import alert
 from quant_pipeline.trading.activities.quarantine import effects_of, open_rows
-from quant_pipeline.trading.activities.translation import EXTERNAL
+from quant_pipeline.trading.activities.records import EXTERNAL
 from quant_pipeline.trading.broker_records import Activity, BrokerPosition
 from quant_pipeline.trading.ledger.events import Event, EventKind
 from quant_pipeline.trading.orders.collection import collect
