@@ -139,6 +139,7 @@ def generate_market(parameters: SimulatedMarketParameters | None = None) -> Simu
     total = shape_endings(rng, returns.total, life)
     prices = trade_prices(rng, total, life)
     traded = shape_bars(rng, returns, prices, life, parameters.halt_rate)
+    del returns  # In a large market it is a gigabyte, which the tables need.
     return assemble_market(rng, sessions, name_instruments(rng, sector), life, total, prices, traded)
 
 
@@ -196,8 +197,9 @@ def assemble_market(
 def _bars_table(
     prices: TradedPrices, traded: TradedBars, sessions: pd.DatetimeIndex, instruments: pd.DataFrame, order: np.ndarray
 ) -> pd.DataFrame:
-    column, row = np.nonzero(traded.traded[WARM_UP:].T[order])
-    i, t = order[column], row + WARM_UP
+    i, t = np.nonzero(traded.traded[WARM_UP:].T[order])
+    dates = sessions[t]
+    i, t = order[i], t + WARM_UP
     fields = {
         "open": traded.open,
         "high": traded.high,
@@ -207,10 +209,11 @@ def _bars_table(
     }
     return pd.DataFrame(
         {
-            "date": sessions[row],
+            "date": dates,
             "instrument": instruments["instrument"].array[i],
             **{name: values[t, i] for name, values in fields.items()},
-        }
+        },
+        copy=False,
     )
 
 

@@ -178,16 +178,9 @@ def shape_bars(
     the place of the close within the bar predicts a little of the next sessions. `halted` gives the halts where they
     were drawn before; nothing trades beyond the limits of the prices.
     """
-    close, deviation, signal = prices.close, returns.own_volatility, returns.signal
-    before = np.vstack([close[:1], close[:-1]]) / prices.split
-    jump = OVERNIGHT_SHARE * np.log(close / before) + OVERNIGHT_NOISE * deviation * rng.standard_normal(close.shape)
-    open_ = before * np.exp(jump)
-    start, end = np.log(open_), np.log(close)
-    variance = (1.15 * deviation) ** 2
-    up = np.clip(rng.random(close.shape) ** np.exp(SIGNAL_IN_SHAPE * signal), 1e-9, 1.0)
-    down = np.clip(rng.random(close.shape) ** np.exp(-SIGNAL_IN_SHAPE * signal), 1e-9, 1.0)
-    high = np.exp((start + end + np.sqrt((end - start) ** 2 - 2 * variance * np.log(up))) / 2)
-    low = np.exp((start + end - np.sqrt((end - start) ** 2 - 2 * variance * np.log(down))) / 2)
+    close = prices.close
+    open_ = _open(rng, returns, prices)
+    high, low = _extremes(rng, returns, np.log(open_), np.log(close))
     open_ = np.maximum(np.round(open_, 2), CENT)
     high = np.maximum(np.round(high, 2), np.maximum(open_, close))
     low = np.maximum(np.minimum(np.round(low, 2), np.minimum(open_, close)), CENT)
@@ -196,6 +189,24 @@ def shape_bars(
     volume = _volume(rng, returns, prices)
     halted = draw_halts(rng, close.shape, halt_rate, MEAN_HALT) if halted is None else halted
     return TradedBars(open_, high, low, volume, _traded(halted, prices, life))
+
+
+def _open(rng: np.random.Generator, returns: Returns, prices: TradedPrices) -> Array:
+    """Draw opens, unrounded: part of the session's move, and noise."""
+    close = prices.close
+    before = np.vstack([close[:1], close[:-1]]) / prices.split
+    noise = OVERNIGHT_NOISE * returns.own_volatility * rng.standard_normal(close.shape)
+    return before * np.exp(OVERNIGHT_SHARE * np.log(close / before) + noise)
+
+
+def _extremes(rng: np.random.Generator, returns: Returns, start: Array, end: Array) -> tuple[Array, Array]:
+    """Draw highs and lows between the logarithms of open and close, unrounded."""
+    variance = (1.15 * returns.own_volatility) ** 2
+    up = np.clip(rng.random(end.shape) ** np.exp(SIGNAL_IN_SHAPE * returns.signal), 1e-9, 1.0)
+    down = np.clip(rng.random(end.shape) ** np.exp(-SIGNAL_IN_SHAPE * returns.signal), 1e-9, 1.0)
+    high = np.exp((start + end + np.sqrt((end - start) ** 2 - 2 * variance * np.log(up))) / 2)
+    del up
+    return high, np.exp((start + end - np.sqrt((end - start) ** 2 - 2 * variance * np.log(down))) / 2)
 
 
 def _volume(rng: np.random.Generator, returns: Returns, prices: TradedPrices) -> Array:
