@@ -35,7 +35,7 @@ class SmallLibrary(KernelLibrary):
 def reverse(library):
     """Run the kernel, check what it has done, and return how often its library was compiled."""
     values = np.arange(10, dtype=np.float32).reshape(2, 5)
-    library.call(REORDER, values, np.arange(5)[::-1].copy(), np.empty(5, np.float32))
+    library.call(REORDER, values, np.arange(5, dtype=np.uint32)[::-1].copy(), np.empty(5, np.float32))
     assert values.tolist() == [[4, 3, 2, 1, 0], [9, 8, 7, 6, 5]]
     return library.compiled
 
@@ -140,7 +140,7 @@ SMALL = """
 import numpy as np
 from quant_pipeline.factors.kernels.entries import REORDER, KernelLibrary
 values = np.arange(3, dtype=np.float32).reshape(1, 3)
-KernelLibrary("small", REORDER).call(REORDER, values, np.array([2, 0, 1]), np.empty(3, np.float32))
+KernelLibrary("small", REORDER).call(REORDER, values, np.array([2, 0, 1], np.uint32), np.empty(3, np.float32))
 print(values.tolist())
 """
 
@@ -206,7 +206,7 @@ def test_code_that_takes_its_arguments_in_another_way_is_refused():
         _assert_layout(REORDER, module.get_function("reorder"))
 
 
-VALUES, ORDER, COLUMN = np.zeros((2, 4), np.float32), np.arange(4), np.empty(4, np.float32)
+VALUES, ORDER, COLUMN = np.zeros((2, 4), np.float32), np.arange(4, dtype=np.uint32), np.empty(4, np.float32)
 FROZEN = np.zeros((2, 4), np.float32)
 FROZEN.flags.writeable = False
 
@@ -220,7 +220,7 @@ FROZEN.flags.writeable = False
         ((np.zeros((4, 2), np.float32).T, ORDER, COLUMN), "argument 1 of reorder .* one after another in memory"),
         ((np.zeros((2, 8), np.float32)[:, :4], ORDER, COLUMN), "argument 1 of reorder .* one after another in memory"),
         ((FROZEN, ORDER, COLUMN), "argument 1 of reorder must be a writable array"),
-        ((VALUES, ORDER.astype(np.int32), COLUMN), "argument 2 of reorder must be a writable array of int64"),
+        ((VALUES, ORDER.astype(np.int32), COLUMN), "argument 2 of reorder must be a writable array of uint32"),
         ((VALUES, ORDER, [0.0] * 4), "argument 3 of reorder must be a writable array"),
     ],
     ids=["type", "byte order", "dimensions", "transposed", "with gaps", "read-only", "short numbers", "list"],

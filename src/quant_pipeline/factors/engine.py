@@ -216,7 +216,7 @@ def _as_panel(
     session = np.arange(values.shape[1]) + np.repeat(begin - spans[:, 4], lengths)
     # numpy sorts short numbers by counting.
     order = np.argsort(session.astype(np.min_scalar_type(len(grid.sessions))), kind="stable")
-    _reorder(values, order, threads)
+    _reorder(values, order.astype(np.uint32), threads)
     in_session = np.bincount(session, minlength=len(grid.sessions))
     has_rows = lengths > 0
     instruments = np.repeat((np.cumsum(has_rows) - 1).astype(np.int32), lengths)

@@ -86,7 +86,7 @@ RUN_STAGE = Kernel(
     (_TABLE, _TABLES, _TABLE, _TABLE, _SINGLES, (_SINGLES, _DOUBLES), _SINGLES, _SPACE),
 )
 CUT_TILES = Kernel(f"{_HERE}.tiles", "cut_tiles", (_TABLE, int, int, int, int, _TABLE, _TABLE, Array("int64", 1)))
-REORDER = Kernel(f"{_HERE}.rows", "reorder", (_SINGLES, Array("int64", 1), Array("float32", 1)))
+REORDER = Kernel(f"{_HERE}.rows", "reorder", (_SINGLES, Array("uint32", 1), Array("float32", 1)))
 LIBRARY = KernelLibrary("factor_kernels", RUN_STAGE, CUT_TILES, REORDER)
 
 run_stage = partial(LIBRARY.call, RUN_STAGE)
