@@ -84,8 +84,10 @@ def delist_ended(
     known = known[known["date"].to_numpy() <= silent.reindex(known["instrument"]).to_numpy()]
     closes = known.groupby("instrument", sort=True)["close"].last()
     acted = dated_like(bars, corporate_actions)
+    later = acted["date"].to_numpy() > silent.reindex(acted["instrument"]).to_numpy()
+    of_name = dict(list(acted[later].groupby("instrument", sort=False)))
     carried = [
-        close_taken_ex(closes[name], acted[acted["instrument"] == name], last, end)
+        close_taken_ex(closes[name], of_name[name], last, end) if name in of_name else float(closes[name])
         for (name, last), end in zip(silent.items(), sessions[ends], strict=True)
     ]
     return pd.DataFrame(
@@ -154,13 +156,12 @@ def received_values(adjusted_bars: pd.DataFrame, corporate_actions: pd.DataFrame
         allow_exact_matches=False,
     )
     last_bars = last_bars.dropna(subset="last").drop_duplicates(["instrument", "last"])
-    acted = _in_order(corporate_actions[corporate_actions["instrument"].isin(last_bars["instrument"])])
-    of_instrument = dict(list(acted.groupby("instrument", sort=False)))
-    received = [
-        row.factor * _payments(_between(of_instrument[row.instrument], row.last, row.date))
-        for row in last_bars.itertuples()
-    ]
-    return last_bars[["date", "instrument"]].assign(received=pd.array(received, dtype="float64"))
+    ends = last_bars[["instrument", "last", "date"]].rename(columns={"date": "end"}).reset_index(names="ending")
+    acted = corporate_actions.merge(ends, on="instrument")
+    acted = _in_order(acted[(acted["date"] > acted["last"]) & (acted["date"] <= acted["end"])])
+    payments = pd.Series({ending: _payments(part) for ending, part in acted.groupby("ending")}, dtype="float64")
+    received = last_bars["factor"] * payments.reindex(last_bars.index)
+    return last_bars[["date", "instrument"]].assign(received=received)
 
 
 def _in_order(actions: pd.DataFrame) -> pd.DataFrame:

@@ -12,10 +12,14 @@ dividend yield; `docs/concepts/adjustment.md` compares both with a vendor's seri
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.market.instrument_rows import begins, change_from_row_before, number_instruments
 
 SPLIT = "split"
 CASH_DIVIDEND = "cash_dividend"
@@ -47,10 +51,13 @@ def adjustment_factors(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> p
     MarketDataError
         When a split ratio is not positive or a dividend is negative.
     """
-    split, dividend = actions_per_bar(bars, corporate_actions)
+    return _factors(bars, corporate_actions, PlacedBars(bars))
+
+
+def _factors(bars: pd.DataFrame, corporate_actions: pd.DataFrame, placed: PlacedBars) -> pd.Series:
+    split, dividend = placed.actions(corporate_actions)
     _refuse_impossible(bars, split, dividend)
-    instrument = bars["instrument"].array
-    first = np.append(True, np.asarray(instrument[1:] != instrument[:-1], dtype=bool))[: len(bars)]
+    first = placed.first
     ratio = np.where(first, 1.0, split * (1.0 + dividend / bars["close"].to_numpy(dtype=np.float64)))
     return pd.Series(_cumulative_product(ratio, first), index=bars.index, name="factor")
 
@@ -70,15 +77,7 @@ def actions_per_bar(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> tupl
     dividend
         Cash per new share.
     """
-    split, dividend = np.ones(len(bars)), np.zeros(len(bars))
-    if corporate_actions.empty:
-        return split, dividend
-    placed = _per_bar(bars, corporate_actions, SPLIT, CASH_DIVIDEND)
-    splits, dividends = (placed[placed["kind"] == kind].drop(columns="kind") for kind in (SPLIT, CASH_DIVIDEND))
-    np.multiply.at(split, splits["row"].to_numpy(), splits["value"].to_numpy())
-    paid = dividends["value"].to_numpy() / _later_splits(dividends, splits)
-    np.add.at(dividend, dividends["row"].to_numpy(), paid)
-    return split, dividend
+    return PlacedBars(bars).actions(corporate_actions)
 
 
 def adjust_bars(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.DataFrame:
@@ -130,16 +129,39 @@ def dividend_returns(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.
     pandas.Series
         Aligned with `bars`; 0 at the first bar of an instrument and wherever nothing is paid.
     """
+    return pd.Series(returns_of(bars, corporate_actions).dividend, index=bars.index, name="dividend_return")
+
+
+class Returns(NamedTuple):
+    """What holders of the bars have earned since the bar before, one value per bar.
+
+    ``factor`` is that of `adjustment_factors`, ``total`` the return of the adjusted close, NaN at the first bar of an
+    instrument, ``dividend`` that of `dividend_returns`.
+    """
+
+    factor: npt.NDArray[np.float64]
+    total: npt.NDArray[np.float64]
+    dividend: npt.NDArray[np.float64]
+
+
+def returns_of(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> Returns:
+    """Compute factors, total returns and dividend returns together.
+
+    Parameters
+    ----------
+    bars, corporate_actions
+        See `adjustment_factors`.
+    """
+    placed, close = PlacedBars(bars), bars["close"].to_numpy(dtype=np.float64)
+    factor = _factors(bars, corporate_actions, placed).to_numpy()
+    total, paid = change_from_row_before(close * factor, placed.first), np.zeros(len(bars))
     paying = corporate_actions["kind"] == CASH_DIVIDEND
-    if not paying.any():
-        return pd.Series(0.0, index=bars.index, name="dividend_return")
-    grown = [
-        (bars["close"] * adjustment_factors(bars, actions)).groupby(bars["instrument"], sort=False).pct_change()
-        for actions in (corporate_actions, corporate_actions[~paying])
-    ]
-    rows = _per_bar(bars, corporate_actions[paying], CASH_DIVIDEND)["row"]
-    paid = np.isin(np.arange(len(bars)), rows)
-    return (grown[0] - grown[1]).where(paid, 0.0).fillna(0.0).rename("dividend_return")
+    if paying.any():
+        of_splits = _factors(bars, corporate_actions[~paying], placed).to_numpy()
+        rows = placed.of_kind(corporate_actions, CASH_DIVIDEND)["row"].to_numpy()
+        change = total[rows] - change_from_row_before(close * of_splits, placed.first)[rows]
+        paid[rows] = np.where(np.isnan(change), 0.0, change)
+    return Returns(factor, total, paid)
 
 
 def adjusted_close_as_of(bars: pd.DataFrame, corporate_actions: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
@@ -168,25 +190,62 @@ def dated_like(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.DataFr
     return corporate_actions.astype({"date": bars["date"].dtype})
 
 
-def _per_bar(bars: pd.DataFrame, corporate_actions: pd.DataFrame, *kinds: str) -> pd.DataFrame:
-    """Place actions of some kinds on the first bar at or after their ex-date; ``row`` says which bar that is."""
-    wanted = corporate_actions[corporate_actions["kind"].isin(kinds)]
-    wanted = dated_like(bars, wanted[["date", "instrument", "kind", "value"]]).sort_values("date", kind="stable")
-    codes, names = pd.factorize(bars["instrument"])
-    of_action = pd.Index(names).get_indexer(wanted["instrument"])
-    wanted, of_action = wanted[of_action >= 0], of_action[of_action >= 0]
-    if wanted.empty:
-        return wanted.assign(row=np.empty(0, dtype=np.int64))
-    dates, ex_dates = (table["date"].to_numpy().astype("datetime64[s]").astype(np.int64) for table in (bars, wanted))
-    first, span = dates.min(), dates.max() - dates.min() + 1
-    # One number for instrument and date, in which bars are sorted as they stand.
-    keys = codes * span + (dates - first)
-    order = None if (keys[1:] >= keys[:-1]).all() else np.argsort(keys, kind="stable")
-    places = np.searchsorted(keys, of_action * span + np.clip(ex_dates - first, 0, span), sorter=order)
-    inside = places < len(keys)
-    rows = places[inside] if order is None else order[places[inside]]
-    placed = wanted[inside].assign(row=rows.astype(np.int64))
-    return placed[codes[rows] == of_action[inside]].reset_index(drop=True)
+class PlacedBars:
+    """Where the bars of every instrument and date lie, so that actions find theirs.
+
+    Parameters
+    ----------
+    bars
+        As traded, sorted by ``instrument`` and ``date``.
+
+    Attributes
+    ----------
+    first
+        Which rows are the first of their instrument.
+    """
+
+    def __init__(self, bars: pd.DataFrame) -> None:
+        self._dtype = bars["date"].dtype
+        self._codes, self._names = number_instruments(bars)
+        self.first = begins(self._codes)
+        dates = _seconds(bars)
+        self._earliest = int(dates.min()) if len(dates) else 0
+        self._span = int(dates.max()) - self._earliest + 1 if len(dates) else 1
+        # One number for instrument and date, in which bars are sorted as they stand.
+        self._keys = self._codes * self._span + (dates - self._earliest)
+        is_sorted = (self._keys[1:] >= self._keys[:-1]).all()
+        self._order = None if is_sorted else np.argsort(self._keys, kind="stable")
+
+    def actions(self, corporate_actions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """Collect what happened since the bar before; see `actions_per_bar`."""
+        split, dividend = np.ones(len(self._keys)), np.zeros(len(self._keys))
+        if corporate_actions.empty:
+            return split, dividend
+        splits = self.of_kind(corporate_actions, SPLIT)
+        dividends = self.of_kind(corporate_actions, CASH_DIVIDEND)
+        np.multiply.at(split, splits["row"].to_numpy(), splits["value"].to_numpy())
+        paid = dividends["value"].to_numpy() / _later_splits(dividends, splits)
+        np.add.at(dividend, dividends["row"].to_numpy(), paid)
+        return split, dividend
+
+    def of_kind(self, corporate_actions: pd.DataFrame, kind: str) -> pd.DataFrame:
+        """Place actions of one kind on the first bar at or after their ex-date: ``date``, ``row`` and ``value``."""
+        wanted = corporate_actions.loc[corporate_actions["kind"] == kind, ["date", "instrument", "value"]]
+        wanted = wanted.astype({"date": self._dtype}).sort_values("date", kind="stable")
+        of_action = self._names.get_indexer(wanted["instrument"])
+        wanted, of_action = wanted[of_action >= 0], of_action[of_action >= 0]
+        if wanted.empty:
+            return wanted.assign(row=np.empty(0, dtype=np.int64))
+        ex_dates = np.clip(_seconds(wanted) - self._earliest, 0, self._span)
+        places = np.searchsorted(self._keys, of_action * self._span + ex_dates, sorter=self._order)
+        inside = places < len(self._keys)
+        rows = places[inside] if self._order is None else self._order[places[inside]]
+        placed = wanted[inside].assign(row=rows.astype(np.int64))
+        return placed[self._codes[rows] == of_action[inside]].reset_index(drop=True)
+
+
+def _seconds(table: pd.DataFrame) -> npt.NDArray[np.int64]:
+    return table["date"].to_numpy().astype("datetime64[s]").astype(np.int64)
 
 
 def _later_splits(dividends: pd.DataFrame, splits: pd.DataFrame) -> np.ndarray:

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from pydantic import PositiveFloat, PositiveInt
 
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.market.delistings import silent_since
+from quant_pipeline.market.instrument_rows import begins, change_from_row_before, number_instruments
 from quant_pipeline.market.price_adjustment import adjustment_factors
 
 COLUMNS = ["instrument", "date", "check", "severity", "value", "detail"]
@@ -99,18 +101,21 @@ def check_bars(
         ``instrument``, ``date``, ``check``, ``severity`` (``error`` or ``warning``), ``value``, ``detail``, sorted;
         empty when nothing was found.
     """
+    first = begins(number_instruments(bars)[0])
+    places = sessions.get_indexer(pd.DatetimeIndex(bars["date"]))
+    adjusted = bars["close"] * adjustment_factors(bars, corporate_actions)
     found = [
         _inconsistent(bars),
-        _duplicated(bars),
-        _outside_sessions(bars, sessions),
-        _gaps(bars, sessions),
+        _duplicated(bars, first),
+        _outside_sessions(bars, places),
+        _gaps(bars, first, places),
         _without_volume(bars),
-        _unexplained_moves(bars, corporate_actions, parameters.max_move),
-        _constant(bars, parameters.max_constant_sessions),
+        _unexplained_moves(bars, first, adjusted, parameters.max_move),
+        _constant(bars, first, parameters.max_constant_sessions),
         _ended(bars, corporate_actions, sessions, parameters.max_silent_sessions),
     ]
     if "vendor_adjusted_close" in bars:
-        found.append(_vendor_differences(bars, corporate_actions, parameters.max_vendor_difference))
+        found.append(_vendor_differences(bars, adjusted, parameters.max_vendor_difference))
     table = pd.concat([part.astype({"value": float, "detail": str}) for part in found], ignore_index=True)
     return table.sort_values(["instrument", "date", "check"], kind="stable", ignore_index=True)
 
@@ -124,7 +129,10 @@ def compare_with_vendor(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> 
         ``instrument``, ``largest_difference`` (relative), ``date`` of the largest single step between the two series,
         ``step`` (its relative size) — a step means an action that one of the two does not know.
     """
-    adjusted = bars["close"] * adjustment_factors(bars, corporate_actions)
+    return _steps_against_vendor(bars, bars["close"] * adjustment_factors(bars, corporate_actions))
+
+
+def _steps_against_vendor(bars: pd.DataFrame, adjusted: pd.Series) -> pd.DataFrame:
     ratio = adjusted / bars["vendor_adjusted_close"]
     # The vendor may have published after later actions: only the shape of the two series is comparable.
     relative = ratio / ratio.groupby(bars["instrument"], sort=True).transform("last") - 1.0
@@ -156,27 +164,27 @@ def _findings(rows: pd.DataFrame, check: str, severity: object, value: object, d
 
 
 def _inconsistent(bars: pd.DataFrame) -> pd.DataFrame:
-    lowest, highest = bars[["open", "close"]].min(axis=1), bars[["open", "close"]].max(axis=1)
-    beyond = np.maximum(bars["low"] - lowest, highest - bars["high"])
-    wrong = beyond > 1e-6 * bars["close"]
+    opened, high, low, close = (bars[name].to_numpy() for name in ("open", "high", "low", "close"))
+    beyond = np.maximum(low - np.fmin(opened, close), np.fmax(opened, close) - high)
+    wrong = beyond > 1e-6 * close
     return _findings(bars[wrong], "bar_consistency", "error", beyond[wrong], "open or close lies outside low and high")
 
 
-def _duplicated(bars: pd.DataFrame) -> pd.DataFrame:
-    twice = bars.duplicated(["instrument", "date"], keep="first")
+def _duplicated(bars: pd.DataFrame, first: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    dates = bars["date"].to_numpy()
+    twice = ~first
+    twice[1:] &= dates[1:] == dates[:-1]
     return _findings(bars[twice], "duplicate", "error", np.nan, "the session has more than one bar")
 
 
-def _outside_sessions(bars: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame:
-    outside = ~bars["date"].isin(sessions)
-    return _findings(bars[outside], "no_session", "error", np.nan, "the exchange did not trade on this date")
+def _outside_sessions(bars: pd.DataFrame, places: npt.NDArray[np.intp]) -> pd.DataFrame:
+    return _findings(bars[places < 0], "no_session", "error", np.nan, "the exchange did not trade on this date")
 
 
-def _gaps(bars: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame:
-    index = pd.Series(sessions.get_indexer(pd.DatetimeIndex(bars["date"])), index=bars.index)
-    missing = index.groupby(bars["instrument"], sort=False).diff() - 1
-    gap = missing > 0
-    detail = missing[gap].map(lambda count: f"{count:.0f} sessions without a bar before this one")
+def _gaps(bars: pd.DataFrame, first: npt.NDArray[np.bool_], places: npt.NDArray[np.intp]) -> pd.DataFrame:
+    missing = np.diff(places, prepend=places[:1]) - 1
+    gap = (missing > 0) & ~first
+    detail = [f"{count} sessions without a bar before this one" for count in missing[gap]]
     return _findings(bars[gap], "gap", "warning", missing[gap], detail)
 
 
@@ -185,21 +193,25 @@ def _without_volume(bars: pd.DataFrame) -> pd.DataFrame:
     return _findings(rows, "zero_volume", "warning", 0.0, "a bar without volume: no order executes in it")
 
 
-def _unexplained_moves(bars: pd.DataFrame, corporate_actions: pd.DataFrame, largest: float) -> pd.DataFrame:
-    adjusted = bars["close"] * adjustment_factors(bars, corporate_actions)
-    move = adjusted.groupby(bars["instrument"], sort=False).pct_change()
-    jump = move.abs() > largest
-    detail = move[jump].map(lambda value: f"close moved {value:+.1%} and no corporate action explains it")
-    severity = np.where(move[jump].abs() >= LARGE_MOVE, "error", "warning")
+def _unexplained_moves(
+    bars: pd.DataFrame, first: npt.NDArray[np.bool_], adjusted: pd.Series, largest: float
+) -> pd.DataFrame:
+    move = change_from_row_before(adjusted.to_numpy(), first)
+    jump = np.abs(move) > largest
+    detail = [f"close moved {value:+.1%} and no corporate action explains it" for value in move[jump]]
+    severity = np.where(np.abs(move[jump]) >= LARGE_MOVE, "error", "warning")
     return _findings(bars[jump], "unexplained_move", severity, move[jump], detail)
 
 
-def _constant(bars: pd.DataFrame, longest: int) -> pd.DataFrame:
-    changed = (bars["close"] != bars["close"].shift()) | (bars["instrument"] != bars["instrument"].shift())
-    run = changed.cumsum()
-    length = run.groupby(run).transform("size")
-    start = changed & (length > longest)
-    return _findings(bars[start], "constant_price", "warning", length[start], "the close does not move from here on")
+def _constant(bars: pd.DataFrame, first: npt.NDArray[np.bool_], longest: int) -> pd.DataFrame:
+    close = bars["close"].to_numpy()
+    changed = first.copy()
+    changed[1:] |= close[1:] != close[:-1]
+    starts = np.flatnonzero(changed)
+    length = np.diff(np.append(starts, len(close)))
+    long = length > longest
+    rows = bars.iloc[starts[long]]
+    return _findings(rows, "constant_price", "warning", length[long], "the close does not move from here on")
 
 
 def _ended(
@@ -216,8 +228,8 @@ def _ended(
     return _findings(silent[long], "ended", "warning", silence[long].astype(float), detail)
 
 
-def _vendor_differences(bars: pd.DataFrame, corporate_actions: pd.DataFrame, tolerance: float) -> pd.DataFrame:
-    compared = compare_with_vendor(bars, corporate_actions)
+def _vendor_differences(bars: pd.DataFrame, adjusted: pd.Series, tolerance: float) -> pd.DataFrame:
+    compared = _steps_against_vendor(bars, adjusted)
     wrong = compared[compared["largest_difference"] > tolerance]
     detail = wrong.apply(
         lambda row: (

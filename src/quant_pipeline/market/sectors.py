@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.market.instrument_rows import number_instruments
 
 
 def add_sector_numbers(adjusted_bars: pd.DataFrame, instruments: pd.DataFrame) -> pd.DataFrame:
@@ -30,8 +32,9 @@ def add_sector_numbers(adjusted_bars: pd.DataFrame, instruments: pd.DataFrame) -
         When an instrument with bars has no row in `instruments`.
     """
     numbers = pd.Series(pd.factorize(instruments["sector"], sort=True)[0].astype("float64"), instruments["instrument"])
-    sector = adjusted_bars["instrument"].map(numbers)
-    if sector.isna().any():
-        name = adjusted_bars.loc[sector.isna(), "instrument"].iloc[0]
+    codes, names = number_instruments(adjusted_bars)
+    by_name = numbers.reindex(names).to_numpy()
+    if np.isnan(by_name).any():
+        name = names[np.isnan(by_name)][0]
         raise MarketDataError(f"instrument '{name}' has bars but no row in the table of instruments; add it there.")
-    return adjusted_bars.assign(sector=sector)
+    return adjusted_bars.assign(sector=by_name[codes])

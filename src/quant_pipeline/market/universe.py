@@ -11,6 +11,8 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model
 
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.parameters import Parameters
+from quant_pipeline.market.instrument_rows import begins, number_instruments, place_in_instrument
+from quant_pipeline.market.rolling_median import has_median_of
 
 
 class UniverseParameters(Parameters):
@@ -83,20 +85,19 @@ def select_universe(
         When a name, sector or universe of the parameters does not exist, or no instrument is ever a member.
     """
     eligible = _eligible_instruments(instruments, parameters)
-    candidates = bars[bars["instrument"].isin(eligible)]
-    by_instrument = candidates.groupby("instrument", sort=False)
-    age = by_instrument.cumcount() + 1
-    value = candidates["close"] * candidates["volume"]
-    window = parameters.traded_value_window
-    typical = value.groupby(candidates["instrument"], sort=False).rolling(window, min_periods=1).median()
+    codes, names = number_instruments(bars)
+    place = place_in_instrument(begins(codes))
+    value = (bars["close"] * bars["volume"]).to_numpy()
+    window, least = parameters.traded_value_window, parameters.min_median_traded_value
     member = (
-        _is_within(candidates, parameters.name, named_universes)
-        & (age >= parameters.min_listing_sessions)
-        & (candidates["close"] >= parameters.min_price)
-        & (typical.droplevel(0).reindex(candidates.index) >= parameters.min_median_traded_value)
+        names.isin(list(eligible))[codes]
+        & _is_within(bars, parameters.name, named_universes).to_numpy()
+        & (place + 1 >= parameters.min_listing_sessions)
+        & (bars["close"] >= parameters.min_price).to_numpy()
+        & has_median_of(value, place, window, least)
     )
     # The bars are sorted by instrument: of one date they stay so.
-    members = candidates.loc[member, ["date", "instrument"]].sort_values("date", kind="stable", ignore_index=True)
+    members = bars.loc[member, ["date", "instrument"]].sort_values("date", kind="stable", ignore_index=True)
     if members.empty:
         raise ConfigurationError(
             "no instrument meets the conditions of `universe` on any session; loosen them in parameters_universe.yml"

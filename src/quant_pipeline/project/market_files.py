@@ -182,9 +182,9 @@ def _facts_of_source(
 
 def _look(folder: Path, options: dict[str, Any], cache: Path) -> dict[str, Any]:
     from quant_pipeline.market.sources.files import FilesMarketParameters
-    from quant_pipeline.market.sources.files.observation import observe
+    from quant_pipeline.market.sources.files.kept_observation import observe_once
 
-    seen = observe(folder, FilesMarketParameters.model_validate(options), cache)
+    seen = observe_once(folder, FilesMarketParameters.model_validate(options), cache)
     if seen.rows.empty:
         return {}
     sessions = [f"{day:%Y-%m-%d}" for day in sorted(seen.rows["date"].unique())]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.market.delistings import received_values
-from quant_pipeline.market.price_adjustment import CASH_DIVIDEND, SPLIT, adjust_bars, dividend_returns
+from quant_pipeline.market.price_adjustment import CASH_DIVIDEND, SPLIT, adjust_bars, dividend_returns, returns_of
 
 PRICES = ("open", "high", "low", "close")
 
@@ -67,9 +67,10 @@ def mean_benchmark(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
         As `MarketData` has it. A source that delivers it says so by ``benchmark_is_mean``, so that it is recomputed
         with the delistings of the rule ``ended_bars``.
     """
-    adjusted = adjust_bars(bars, actions)
-    returns = adjusted["close"].groupby(adjusted["instrument"], sort=False).pct_change()
-    earned = adjusted[["date", "instrument"]].assign(total=returns, dividend=dividend_returns(bars, actions).to_numpy())
+    found = returns_of(bars, actions)
+    keys = bars[["date", "instrument"]].reset_index(drop=True)
+    adjusted = keys.assign(close=bars["close"].to_numpy() * found.factor, factor=found.factor)
+    earned = keys.assign(total=found.total, dividend=found.dividend)
     earned = _with_endings(earned, adjusted, actions).dropna(subset="total").groupby("date", sort=True)
     sessions = pd.DatetimeIndex(np.sort(bars["date"].unique()), name="date")
     mean = earned[["total", "dividend"]].mean().reindex(sessions).fillna(0.0)

@@ -17,7 +17,8 @@ from quant_pipeline.market.sources.derived import (
     mean_benchmark,
     total_return_of,
 )
-from quant_pipeline.market.sources.files.observation import Observation, observe
+from quant_pipeline.market.sources.files.kept_observation import observe_once
+from quant_pipeline.market.sources.files.observed_market import Observation
 from quant_pipeline.market.sources.files.options import FilesMarketParameters, FilesSourceParameters
 from quant_pipeline.market.sources.source import MarketRequest, MarketSource
 
@@ -41,7 +42,8 @@ def read_market_files(
     as_of
         The as-of session, ``YYYY-MM-DD``, or ``latest``; later rows are not seen.
     cache_folder
-        Where parsed files are kept, so that only changed files are read again; None reads all.
+        Where parsed files and the market that was made of them are kept, so that only changed files are read again;
+        None reads all.
 
     Returns
     -------
@@ -53,7 +55,7 @@ def read_market_files(
     MarketDataError
         With every problem of every file: the file, the row and what is wrong.
     """
-    seen = observe(folder, parameters, cache_folder)
+    seen = observe_once(folder, parameters, cache_folder)
     if seen.is_refused:
         raise all_problems(seen.problems, folder)
     for problem in seen.problems:
@@ -70,7 +72,8 @@ def market_at(seen: Observation, as_of: str) -> MarketData:
         When there are no bars up to then, or the benchmark ends before.
     """
     cut = seen.rows["date"].max() if as_of == LATEST else pd.Timestamp(as_of)
-    known = seen.rows[seen.rows["date"] <= cut].reset_index(drop=True)
+    is_known = (seen.rows["date"] <= cut).to_numpy()
+    known = seen.rows if is_known.all() else seen.rows[is_known].reset_index(drop=True)
     if known.empty:
         raise MarketDataError(
             f"the bars begin on {seen.rows['date'].min():%Y-%m-%d}, after as_of={as_of}; pass a later one, or none"

@@ -1,0 +1,108 @@
+"""A folder of market files that was read whole, kept for the next time that the same is asked of the same files.
+
+A command asks for the last session first, and its nodes for the market; a day that is run again asks for what is known.
+What is wrong with files is not kept, as they are read again when they have been corrected.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import pyarrow as pa
+
+from quant_pipeline.common.atomic import replacing_file
+from quant_pipeline.common.compilation import digest_files
+from quant_pipeline.market.sources.files.discovery import BESIDE
+from quant_pipeline.market.sources.files.observation import observe
+from quant_pipeline.market.sources.files.observed_market import Observation
+from quant_pipeline.market.sources.files.options import AUTO, FilesMarketParameters
+
+FILE: Final = "observed.feather"
+_FACTS: Final = b"observation"
+_TABLES: Final = ("benchmark", "securities", "delistings", "findings")
+_TEXTS: Final = ("layouts", "adjusted", "calendar", "frequency")
+_PASSING: Final = ("unfinished", "calendar_unsure")
+"""Findings that another moment, or a calendar that is named, would not make."""
+
+
+def observe_once(folder: Path, options: FilesMarketParameters, cache_folder: Path | None) -> Observation:
+    """Read every file of a folder, or return what was read of the same files by the same options.
+
+    Parameters
+    ----------
+    folder, options
+        As for `observe`. The calendar that ``auto`` has found may be named the next time.
+    cache_folder
+        Where parsed files and the last observation are kept; None reads all.
+
+    Raises
+    ------
+    MarketDataError
+        As `observe`.
+    """
+    if cache_folder is None:
+        return observe(folder, options)
+    # What is written meanwhile is seen the next time.
+    asked = _asked(folder, options)
+    seen = _load(cache_folder / FILE, asked, options.calendar)
+    if seen is None:
+        seen = observe(folder, options, cache_folder)
+        if not seen.is_refused and not seen.problems and not seen.findings["check"].isin(_PASSING).any():
+            _keep(cache_folder / FILE, seen, asked, options.calendar)
+    return seen
+
+
+def _asked(folder: Path, options: FilesMarketParameters) -> dict[str, Any]:
+    """Return what an observation depends on, but for the calendar: the files, the options, and how files are read."""
+    beside = [getattr(options, name) for name in ("benchmark", *BESIDE)]
+    inner = (path for path in folder.rglob("*") if not any(part[0] == "." for part in path.relative_to(folder).parts))
+    files = {path for path in (*inner, *(folder / name for name in beside if name)) if path.is_file()}
+    states = [[str(path), status.st_size, status.st_mtime_ns] for path in sorted(files) for status in [path.stat()]]
+    read_by = options.model_dump(mode="json", include=set(FilesMarketParameters.model_fields) - {"calendar"})
+    return {"folder": str(folder.resolve()), "files": states, "options": read_by, "code": _digest_of_reading()}
+
+
+@cache
+def _digest_of_reading() -> str:
+    market = Path(__file__).parents[2]
+    return digest_files([*market.glob("*.py"), *Path(__file__).parent.glob("*.py")])
+
+
+def _load(file: Path, asked: dict[str, Any], calendar: str) -> Observation | None:
+    with suppress(FileNotFoundError, pa.ArrowInvalid), pa.memory_map(str(file)) as source:
+        reader = pa.ipc.open_file(source)
+        facts = json.loads(reader.schema.metadata[_FACTS])
+        same_calendar = calendar == facts["asked_calendar"] or (
+            facts["asked_calendar"] == AUTO and calendar == facts["calendar"]
+        )
+        if facts["asked"] != asked or not same_calendar:
+            return None
+        tables: dict[str, Any] = {name: _of_bytes(reader.schema.metadata.get(name.encode())) for name in _TABLES}
+        rows = reader.read_all().to_pandas()
+        return Observation(rows=rows, **{name: facts[name] for name in _TEXTS}, **tables)
+    return None
+
+
+def _keep(file: Path, seen: Observation, asked: dict[str, Any], calendar: str) -> None:
+    facts = {name: getattr(seen, name) for name in _TEXTS} | {"asked": asked, "asked_calendar": calendar}
+    parts = {name.encode(): _to_bytes(getattr(seen, name)) for name in _TABLES if getattr(seen, name) is not None}
+    table = pa.Table.from_pandas(seen.rows, preserve_index=False)
+    metadata = table.schema.metadata | parts | {_FACTS: json.dumps(facts).encode()}
+    with replacing_file(file) as beside, pa.ipc.new_file(str(beside), table.schema.with_metadata(metadata)) as target:
+        target.write_table(table)
+
+
+def _to_bytes(table: pd.DataFrame) -> bytes:
+    arrow, sink = pa.Table.from_pandas(table, preserve_index=False), pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, arrow.schema) as stream:
+        stream.write_table(arrow)
+    return bytes(sink.getvalue())
+
+
+def _of_bytes(content: bytes | None) -> pd.DataFrame | None:
+    return None if content is None else pa.ipc.open_stream(content).read_all().to_pandas()

@@ -1,0 +1,87 @@
+"""Large tables of the market are read once in a run, and by each process for itself."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from quant_pipeline.datasets import market_table
+from quant_pipeline.datasets.market_table import MarketTable
+
+DAYS = pd.DatetimeIndex(["2024-12-30", "2024-12-31", "2025-01-02"]).as_unit("ns")
+TABLE = pd.DataFrame(
+    {"date": DAYS.repeat(2), "instrument": pd.array(["AAA", "BBB"] * 3, dtype="str"), "close": np.arange(6.0)}
+)
+
+
+@pytest.fixture
+def place(tmp_path):
+    MarketTable(filepath=str(tmp_path / "bars.parquet"), as_of="2025-01-02").save(TABLE)
+    return tmp_path / "bars.parquet"
+
+
+def table_at(place, as_of="2025-01-02"):
+    return MarketTable(filepath=str(place), as_of=as_of)
+
+
+def same_memory(one, other):
+    return np.shares_memory(one["close"].to_numpy(), other["close"].to_numpy())
+
+
+def test_what_was_saved_is_loaded_up_to_the_session(place):
+    TABLE.attrs["source"] = "files"
+    table_at(place).save(TABLE)
+    loaded = table_at(place).load()
+    pd.testing.assert_frame_equal(loaded, TABLE, check_exact=True)
+    assert loaded.attrs == {"source": "files"}
+    assert table_at(place, "2024-12-31").load()["close"].tolist() == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_two_nodes_share_one_reading_and_neither_sees_what_the_other_writes(place):
+    dataset = table_at(place)
+    one, other = dataset.load(), dataset.load()
+    assert same_memory(one, other)
+    one.loc[0, "close"] = 99.0
+    one["more"] = 1
+    pd.testing.assert_frame_equal(other, dataset.load())
+    assert other.columns.tolist() == TABLE.columns.tolist()
+    assert other["close"].iloc[0] == 0.0
+
+
+def test_a_file_that_was_replaced_is_read_again(place):
+    dataset = table_at(place)
+    dataset.load()
+    table_at(place).save(TABLE.assign(close=7.0))
+    assert dataset.load()["close"].tolist() == [7.0] * 6
+    dataset.save(TABLE)
+    assert dataset.load()["close"].tolist() == TABLE["close"].tolist()
+
+
+def test_nothing_is_kept_of_what_no_node_needs_any_more(place):
+    dataset = table_at(place)
+    before = dataset.load()
+    dataset.release()
+    assert not same_memory(before, dataset.load())
+
+
+def test_a_table_larger_than_what_may_stay_is_read_by_each_node(place, monkeypatch):
+    monkeypatch.setattr(market_table, "MOST_KEPT", 8)
+    dataset = table_at(place)
+    assert not same_memory(dataset.load(), dataset.load())
+
+
+def test_another_process_is_sent_no_table(place):
+    dataset = table_at(place)
+    empty = len(pickle.dumps(dataset))
+    dataset.load()
+    assert len(pickle.dumps(dataset)) == empty
+    pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(dataset)).load(), TABLE)
+
+
+def test_a_file_has_a_dictionary_of_names_and_dates_and_none_of_numbers(place):
+    columns = {column.path_in_schema: column for column in map(pq.read_metadata(place).row_group(0).column, range(3))}
+    with_dictionary = {name for name, each in columns.items() if "RLE_DICTIONARY" in each.encodings}
+    assert (columns.keys(), with_dictionary) == (set(TABLE.columns), {"date", "instrument"})
+    assert table_at(place).load_where("instrument", ["BBB"])["close"].tolist() == [1.0, 3.0, 5.0]

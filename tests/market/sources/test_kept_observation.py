@@ -1,0 +1,115 @@
+"""A folder that was read whole is not read again, and what is kept of it never differs from a reading."""
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from quant_pipeline.market.sources.files import FilesMarketParameters, kept_observation
+from quant_pipeline.market.sources.files.kept_observation import FILE, observe_once
+from quant_pipeline.market.sources.files.observation import observe
+
+CASES = Path(__file__).parent / "cases"
+AUTO = FilesMarketParameters()
+NEW_YORK = FilesMarketParameters(calendar="XNYS")
+
+
+def require_same(one, other):
+    for field in dataclasses.fields(one):
+        first, second = getattr(one, field.name), getattr(other, field.name)
+        if isinstance(first, pd.DataFrame):
+            pd.testing.assert_frame_equal(first, second, check_exact=True)
+        else:
+            assert first == second, field.name
+
+
+@pytest.fixture
+def readings(monkeypatch):
+    """Return the list of the calendars for which folders were read."""
+    asked = []
+
+    def reading(folder, options, cache=None):
+        asked.append(options.calendar)
+        return observe(folder, options, cache)
+
+    monkeypatch.setattr(kept_observation, "observe", reading)
+    return asked
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return shutil.copytree(CASES / "05b_yf_not_adjusted", tmp_path / "market")
+
+
+@pytest.mark.parametrize(
+    "case",
+    ["05_yf_auto_adjusted_dividends", "14_wiki_split", "24_tushare", "30c_securities_beside", "30e_benchmark_beside",
+     "36_xlsx", "37_suspension_zero_prices", "72_delisted_stops"],
+)  # fmt: skip
+def test_what_is_kept_is_what_a_reading_gives(tmp_path, readings, case):
+    expected = observe(CASES / case, AUTO)
+    require_same(observe_once(CASES / case, AUTO, tmp_path), expected)
+    require_same(observe_once(CASES / case, AUTO, tmp_path), expected)
+    assert readings == [AUTO.calendar]
+
+
+def test_the_calendar_that_was_found_may_be_named_and_another_one_is_read_by(tmp_path, folder, readings):
+    for options in (AUTO, NEW_YORK, NEW_YORK, AUTO):
+        require_same(observe_once(folder, options, tmp_path / "cache"), observe(folder, options))
+    assert readings == ["auto"]
+    observe_once(folder, FilesMarketParameters(calendar="XLON"), tmp_path / "cache")
+    observe_once(folder, AUTO, tmp_path / "cache")
+    assert readings == ["auto", "XLON", "auto"]
+
+
+@pytest.mark.parametrize("change", ["longer", "newer", "more", "fewer", "beside", "option"])
+def test_other_files_and_other_options_are_read(tmp_path, folder, readings, change):
+    beside = tmp_path / "names.csv"
+    beside.write_text("symbol,name,sector\n" + "".join(f"{file.stem},x,y\n" for file in folder.glob("*.csv")))
+    options = FilesMarketParameters(securities=str(beside))
+    observe_once(folder, options, tmp_path / "cache")
+    file = min(folder.glob("*.csv"))
+    if change == "longer":
+        file.write_text(file.read_text() + "\n")
+    elif change == "newer":
+        os.utime(file, ns=(1, 1))
+    elif change == "more":
+        (folder / "notes.json").write_text("{}")
+    elif change == "fewer":
+        file.unlink()
+    elif change == "beside":
+        beside.write_text(beside.read_text().replace("x", "another name"))
+    else:
+        options = FilesMarketParameters(securities=str(beside), price_unit=0.01)
+    require_same(observe_once(folder, options, tmp_path / "cache"), observe(folder, options))
+    assert len(readings) == 2
+
+
+def test_wrong_files_and_bars_of_a_session_that_goes_on_are_read_each_time(tmp_path, folder, readings, monkeypatch):
+    file = min(folder.glob("*.csv"))
+    text = file.read_text()
+    file.write_text(text.replace(",30.0566,", ",-5,", 1))
+    for _ in range(2):
+        assert observe_once(folder, AUTO, tmp_path / "cache").problems
+    file.write_text(text)
+    monkeypatch.setattr(kept_observation, "_PASSING", ("no_actions",))
+    own = shutil.copytree(CASES / "53_dividend_text", tmp_path / "own")
+    for _ in range(2):
+        assert "no_actions" in set(observe_once(own, AUTO, tmp_path / "cache").findings["check"])
+    assert len(readings) == 4
+    assert not (tmp_path / "cache" / FILE).exists()
+
+
+def test_a_damaged_file_and_other_code_have_the_folder_read(tmp_path, folder, readings, monkeypatch):
+    expected = observe_once(folder, AUTO, tmp_path / "cache")
+    kept = tmp_path / "cache" / FILE
+    kept.write_bytes(kept.read_bytes()[:300])
+    require_same(observe_once(folder, AUTO, tmp_path / "cache"), expected)
+    monkeypatch.setattr(kept_observation, "_digest_of_reading", lambda: "of a later version")
+    require_same(observe_once(folder, AUTO, tmp_path / "cache"), expected)
+    assert readings == ["auto"] * 3
+    require_same(observe_once(folder, AUTO, None), expected)
+    assert len(readings) == 4

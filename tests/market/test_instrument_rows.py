@@ -1,0 +1,31 @@
+"""Rows of a long table, by instrument."""
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.market.instrument_rows import (
+    begins,
+    change_from_row_before,
+    number_instruments,
+    place_in_instrument,
+)
+
+TABLE = pd.DataFrame({"instrument": pd.array(["BBB", "BBB", "AAA", "CCC", "CCC"], dtype="str")})
+
+
+def test_rows_know_their_instrument_and_their_place_in_it():
+    codes, names = number_instruments(TABLE)
+    assert (codes.tolist(), names.tolist()) == ([0, 0, 1, 2, 2], ["BBB", "AAA", "CCC"])
+    assert begins(codes).tolist() == [True, False, True, True, False]
+    assert place_in_instrument(begins(codes)).tolist() == [0, 1, 0, 0, 1]
+
+
+def test_a_change_never_reaches_over_to_another_instrument():
+    change = change_from_row_before(np.array([2.0, 3.0, 9.0, 4.0, 1.0]), begins(number_instruments(TABLE)[0]))
+    np.testing.assert_array_equal(change, [np.nan, 0.5, np.nan, np.nan, -0.75])
+
+
+def test_a_table_without_rows_has_none_anywhere():
+    codes, names = number_instruments(TABLE.head(0))
+    assert [len(each) for each in (codes, names, begins(codes), place_in_instrument(begins(codes)))] == [0, 0, 0, 0]
+    assert len(change_from_row_before(np.empty(0), begins(codes))) == 0
