@@ -76,7 +76,10 @@ def test_features_have_the_same_bits(clean_run, workers, monkeypatch):
     bars, sessions, wanted = clean_run("adjusted_bars"), clean_run("sessions"), clean_run("alpha158_features")
     with tasks_on(workers):
         computed = compute_feature_set(bars, sessions, FeatureSet(library="alpha158"))
+        monkeypatch.setattr("quant_pipeline.factors.panel_parts.PART_BYTES", 1)
+        in_parts = compute_feature_set(bars, sessions, FeatureSet(library="alpha158")).whole()
     pd.testing.assert_frame_equal(computed, wanted, check_exact=True)
+    pd.testing.assert_frame_equal(in_parts, wanted, check_exact=True)
 
 
 @pytest.mark.parametrize("expression", ["CSRank($close)", "ChangeInstrument('A', $close)/$close"])
