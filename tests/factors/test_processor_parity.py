@@ -192,3 +192,22 @@ def test_a_state_of_another_version_or_of_other_factors_is_refused(panel):
 def test_specifications_that_mean_nothing_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_processors_learn_the_same_of_some_factors_after_the_others(panel, at_once):
+    whole = ProcessorChain(EVERY_STEP)
+    known = panel.loc[:TRAIN_ENDS]
+    rows = np.arange(0, len(known), 2)
+    whole.fit_transform(known, rows)
+    in_parts, read = ProcessorChain(EVERY_STEP), []
+
+    def read_columns(names):
+        read.append(names)
+        return known[names]
+
+    in_parts.fit(read_columns, list(known.columns), rows, at_once)
+    for one, other in zip(whole.states, in_parts.states, strict=True):
+        assert one.keys() == other.keys()
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+    assert max(map(len, read)) <= at_once + 1  # And the size that is taken out.

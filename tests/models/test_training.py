@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.common.exceptions import ModelError
-from quant_pipeline.models import bundle as bundle_module
+from quant_pipeline.models import scoring as scoring_module
 from quant_pipeline.models import training as training_module
 from quant_pipeline.models.algorithms import SHIPPED, find_algorithm
-from quant_pipeline.models.fitted import rows_of_windows
-from quant_pipeline.models.training import continue_or_keep, is_member, train_bundle, train_or_keep
+from quant_pipeline.models.panel_rows import is_member
+from quant_pipeline.models.panels import rows_of_windows
+from quant_pipeline.models.training import continue_or_keep, train_bundle, train_or_keep
 from tests.helpers.representatives import representatives
 
 
@@ -145,7 +146,7 @@ def test_sessions_that_a_model_does_not_read_change_no_bit_of_it(
     rows = np.flatnonzero(features.index.get_level_values("datetime").isin(days[135:140]))
     bundle = train_bundle(facts, features, labels, members, later)
     scores = bundle.predict(features, rows)
-    for module in (training_module, bundle_module):
+    for module in (training_module, scoring_module):
         monkeypatch.setattr(module, "rows_of_windows", lambda index, *_: slice(0, len(index)))
     assert train_bundle(facts, features, labels, members, later).identity == bundle.identity
     pd.testing.assert_series_equal(bundle.predict(features, rows), scores, check_exact=True)

@@ -15,7 +15,8 @@ from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.models.bundle import ModelBundle
 from quant_pipeline.models.fitted import Samples
 from quant_pipeline.models.onnx_export import export_onnx
-from quant_pipeline.models.training import is_member
+from quant_pipeline.models.panel_rows import in_sessions, is_member
+from quant_pipeline.models.panels import Features
 
 CHECKED_SESSIONS = 120
 """Newest sessions whose members are scored by the model and by what was written."""
@@ -51,9 +52,7 @@ def export_version(opened: OpenedProject, name: str, role: Literal["champion", "
         When there is no such version, or it cannot be exported.
     """
     bundle, features, members = _version_and_inputs(opened, name, role)
-    days = features.index.get_level_values("datetime")
-    newest = days.unique()[-CHECKED_SESSIONS - bundle.facts.spec.window :]
-    samples = _samples(bundle, features[days >= newest[0]], members, newest[-CHECKED_SESSIONS:])
+    samples = _samples(bundle, features, members, features.index.unique("datetime")[-CHECKED_SESSIONS:])
     file.parent.mkdir(parents=True, exist_ok=True)
     return Exported(bundle.identity, len(samples.rows), export_onnx(bundle, samples, file))
 
@@ -84,12 +83,12 @@ def hand_over(opened: OpenedProject, name: str, span: tuple[pd.Timestamp, pd.Tim
     bundle, features, members = _version_and_inputs(opened, name, "champion")
     if bundle.facts.spec.window > 1:
         raise ConfigurationError(f"{name} reads windows of sessions; hand over a model that reads one row a score")
-    days = features.index.get_level_values("datetime")
-    samples = _samples(bundle, features[days <= span[1]], members, days.unique()[days.unique() >= span[0]])
+    days = features.index.unique("datetime")
+    samples = _samples(bundle, features, members, days[(days >= span[0]) & (days <= span[1])])
     folder.mkdir()
     export_onnx(bundle, samples, folder / "model.onnx")
-    index = samples.features.index[samples.rows]
-    inputs = pd.DataFrame(samples.values, columns=samples.features.columns)
+    index = samples.index
+    inputs = pd.DataFrame(samples.values, columns=pd.Index(samples.factors, dtype="str"))
     inputs.insert(0, "date", index.get_level_values("datetime"))
     inputs.insert(1, "instrument", index.get_level_values("instrument").astype("str"))
     inputs.assign(score=bundle.model.predict(samples)).to_parquet(folder / "inputs.parquet", index=False)
@@ -97,7 +96,7 @@ def hand_over(opened: OpenedProject, name: str, span: tuple[pd.Timestamp, pd.Tim
 
 def _version_and_inputs(
     opened: OpenedProject, name: str, role: Literal["champion", "candidate"]
-) -> tuple[ModelBundle, pd.DataFrame, pd.DataFrame]:
+) -> tuple[ModelBundle, Features, pd.DataFrame]:
     spec = registered(name)
     bundle = store_of(opened, name).read(role)
     dataset = f"{spec.features}_features"
@@ -107,8 +106,7 @@ def _version_and_inputs(
     return bundle, opened.catalog.load(dataset), opened.catalog.load("universe_members")
 
 
-def _samples(bundle: ModelBundle, features: pd.DataFrame, members: pd.DataFrame, sessions: pd.DatetimeIndex) -> Samples:
+def _samples(bundle: ModelBundle, features: Features, members: pd.DataFrame, sessions: pd.DatetimeIndex) -> Samples:
     """Return the members of some sessions as a model reads them."""
-    features = features.set_axis(features.index.remove_unused_levels())
-    in_time = features.index.get_level_values("datetime").isin(sessions)
-    return bundle.samples(features, np.flatnonzero(in_time & is_member(features.index, members)))
+    wanted = in_sessions(features.index, sessions) & is_member(features.index, members)
+    return bundle.samples(features, np.flatnonzero(wanted))

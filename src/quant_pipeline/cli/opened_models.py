@@ -21,6 +21,7 @@ from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle
 from quant_pipeline.models.date_splits import SplitParameters, split_sessions
 from quant_pipeline.models.fingerprint import PARTS, Hashed, changes, fingerprint
+from quant_pipeline.models.panels import Features
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.store import BundleStore
 from quant_pipeline.models.window_lengths import next_refit_date
@@ -33,7 +34,7 @@ from quant_pipeline.project.model_registry import label_dataset, load_model_regi
 class Inputs(NamedTuple):
     """What training one model reads."""
 
-    features: pd.DataFrame
+    features: Features
     labels: pd.DataFrame
     members: pd.DataFrame
     sessions: pd.DataFrame

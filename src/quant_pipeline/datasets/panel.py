@@ -16,14 +16,17 @@ from kedro_datasets._typing import TablePreview
 from quant_pipeline.common.atomic import replacing_file, write_text
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.common.places import Place
-from quant_pipeline.datasets.panel_years import digest_of, read_years, schema_of, split_by_year, to_arrow, write_plain
+from quant_pipeline.datasets.panel_years import DAY, digest_of, schema_of, split_by_year, to_arrow, write_plain
+from quant_pipeline.datasets.point_in_time import cut_at
 from quant_pipeline.datasets.previews import preview_table
+from quant_pipeline.datasets.stored_panel import StoredPanel
+from quant_pipeline.models.panels import FeaturePanel, MemoryPanel
 
 MANIFEST = "_manifest.json"
 """Readers of Parquet folders (pyarrow, polars, DuckDB) pass over names that begin with an underscore."""
 
 
-class YearlyPanel(AbstractDataset[pd.DataFrame | Iterable[pd.DataFrame], pd.DataFrame]):
+class YearlyPanel(AbstractDataset[pd.DataFrame | Iterable[pd.DataFrame], Any]):
     """Save and load a panel year by year.
 
     The manifest lists the files with their size and the digest of what they hold. It is removed before the first year
@@ -36,17 +39,23 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | Iterable[pd.DataFrame], pd.Data
         Folder of the ``<year>.parquet`` files.
     as_of
         Session of the run, which sees nothing later; None: everything.
+    lazy
+        Whether loading returns a `StoredPanel`, of which years and columns are read when they are asked for, and no
+        table. Training and prediction take either.
     metadata
         Ignored here; read by kedro-viz.
     """
 
-    def __init__(self, filepath: str, as_of: str | None = None, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, filepath: str, as_of: str | None = None, *, lazy: bool = False, metadata: dict[str, Any] | None = None
+    ) -> None:
         self._place = Place.of(filepath)
         self._folder = self._place.path
         self._as_of = None if as_of is None else str(as_of)
+        self._lazy = lazy
         self.metadata = metadata
 
-    def load(self) -> pd.DataFrame:
+    def load(self) -> pd.DataFrame | FeaturePanel:
         """Read all years, sorted by ``(datetime, instrument)``; of sessions after that of the run nothing is read.
 
         Raises
@@ -54,7 +63,13 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | Iterable[pd.DataFrame], pd.Data
         MarketDataError
             When there is no panel, or not all of it.
         """
-        return read_years(self._complete_files(), self._as_of)
+        files = self._complete_files()
+        stored = StoredPanel.open(files, self._as_of)
+        if stored is not None:
+            return stored if self._lazy else stored.read()
+        table = pd.concat([pd.read_parquet(file) for file in files])
+        table = table if self._as_of is None else cut_at(table, self._as_of, DAY)
+        return MemoryPanel(table) if self._lazy else table
 
     def save(self, data: pd.DataFrame | Iterable[pd.DataFrame]) -> None:
         """Write the years of ``data``; years that it does not hold any more are removed.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
 
@@ -41,7 +42,15 @@ SOURCE = "source"
 """Key of ``attrs`` under which a table says what made the bars it comes from; Parquet keeps it."""
 
 
-def source_of(table: pd.DataFrame) -> str:
+class SaysItsSource(Protocol):
+    """A table, or what is read into one."""
+
+    @property
+    def attrs(self) -> Mapping[Any, Any]:
+        """What it says about itself, as pandas keeps it."""
+
+
+def source_of(table: SaysItsSource) -> str:
     """Return what made the bars that a table comes from; empty when it does not say."""
     return str(table.attrs.get(SOURCE, ""))
 

@@ -29,17 +29,12 @@ from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.common.parameters import describe_faults
 from quant_pipeline.factors.feature_sets import TRADED
 from quant_pipeline.factors.labels import known_after
-from quant_pipeline.factors.processors import Arrays, ProcessorChain, compares
+from quant_pipeline.factors.processors import Arrays, compares
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.models.fitted import (
-    FittedModel,
-    Samples,
-    columns_of,
-    importance_table,
-    learning_curve,
-    rows_of_windows,
-)
-from quant_pipeline.models.fitting import libraries_of, load_model, score_rows, table_of, weights_of
+from quant_pipeline.models.fitted import FittedModel, Samples, importance_table, learning_curve
+from quant_pipeline.models.fitting import libraries_of, load_model, table_of, weights_of
+from quant_pipeline.models.panels import Features
+from quant_pipeline.models.scoring import score_panel, scored_samples
 from quant_pipeline.models.spec import ModelSpec
 
 MANIFEST = "manifest.json"
@@ -141,7 +136,7 @@ class ModelBundle:
         """Travel as files to another process: every algorithm can be made from them, not every model be pickled."""
         return _of_files, (self.facts, _files(self), dict(self.libraries))
 
-    def predict(self, features: pd.DataFrame, rows: np.ndarray | None = None) -> pd.Series:
+    def predict(self, features: Features, rows: np.ndarray | None = None) -> pd.Series:
         """Score sessions with the stored processors; nothing is fitted.
 
         Parameters
@@ -163,18 +158,18 @@ class ModelBundle:
         ModelError
             When a factor of the bundle is missing.
         """
-        return _predict(self.facts, self.model, self.processor_states, features, rows)
+        return score_panel(self.facts, self.model, self.processor_states, features, rows)
 
-    def samples(self, features: pd.DataFrame, rows: np.ndarray | None = None) -> Samples:
+    def samples(self, features: Features, rows: np.ndarray | None = None) -> Samples:
         """Return what the model reads: the rows behind the stored processors; arguments and errors as of `predict`."""
-        return _samples(self.facts, self.processor_states, features, rows)
+        return scored_samples(self.facts, self.processor_states, features, rows)
 
 
 def make_bundle(
     facts: BundleFacts, model: FittedModel, processor_states: list[Arrays], golden_inputs: pd.DataFrame
 ) -> ModelBundle:
     """Seal a fitted model: compute the scores that its golden inputs must always give."""
-    golden_scores = _predict(facts, model, processor_states, golden_inputs, None)
+    golden_scores = score_panel(facts, model, processor_states, golden_inputs)
     return ModelBundle(
         facts,
         model,
@@ -293,31 +288,6 @@ def _read_manifest(file: Path) -> tuple[BundleFacts, dict[str, str], dict[str, s
             )
         raise _changed(file)
     return facts, libraries, digests
-
-
-def _predict(
-    facts: BundleFacts, model: FittedModel, states: list[Arrays], features: pd.DataFrame, rows: np.ndarray | None
-) -> pd.Series:
-    samples = _samples(facts, states, features, rows)
-    index = samples.features.index[samples.rows]
-    return pd.Series(score_rows(facts.spec, model, samples), index=index, name="score")
-
-
-def _samples(facts: BundleFacts, states: list[Arrays], features: pd.DataFrame, rows: np.ndarray | None) -> Samples:
-    missing = sorted(set(facts.columns) - set(features.columns))
-    if missing == [TRADED]:
-        raise ModelError(
-            f"{facts.spec.title} compares the instruments that trade, but the features do not say which do (column "
-            f"{TRADED}). Compute the features again, and train the model again where it is older than this column."
-        )
-    if missing:
-        raise ModelError(f"{facts.spec.title} needs factors that the features do not have: {', '.join(missing[:5])}")
-    indices = np.arange(len(features)) if rows is None else rows
-    needed = rows_of_windows(features.index, indices, facts.spec.window)
-    processed = ProcessorChain(facts.spec.processors, states).transform(
-        columns_of(features.iloc[needed], facts.columns)
-    )
-    return Samples(processed, indices - needed.start, np.empty(0, dtype=np.float32))
 
 
 def _of_files(facts: BundleFacts, files: Mapping[str, bytes], libraries: Mapping[str, str]) -> ModelBundle:

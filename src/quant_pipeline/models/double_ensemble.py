@@ -53,7 +53,7 @@ def fit_double_ensemble(train: Samples, valid: Samples, hyper: DoubleEnsembleHyp
     The arguments are those of `Algorithm.fit`.
     """
     random = np.random.default_rng(seed)
-    factors = list(train.features.columns)
+    factors = train.factors
     values, labels = train.values, train.labels.astype(np.float64)
     weights, chosen = np.ones(len(labels)), np.arange(len(factors))
     boosters: list[lightgbm.Booster] = []

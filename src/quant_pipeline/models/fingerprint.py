@@ -12,7 +12,8 @@ import pandas as pd
 
 from quant_pipeline.market.data import SOURCE, source_of
 from quant_pipeline.models.bundle import BundleFacts
-from quant_pipeline.models.fitted import columns_of
+from quant_pipeline.models.panel_rows import known_at_close
+from quant_pipeline.models.panels import AT_ONCE, FeaturePanel, Features, MemoryPanel, PanelView, as_panel
 
 CONTINUED = "continued_from"
 """Part of the fingerprint of a bundle that went on from another one: the identity of that one."""
@@ -29,13 +30,13 @@ PARTS = {
 }
 """What a fingerprint is made of, and what to call it."""
 
-Hashed = dict[Hashable, tuple[pd.DataFrame | pd.Series, str]]
+Hashed = dict[Hashable, tuple[Any, str]]
 """Tables with their hashes, by what was asked for."""
 
 
 def fingerprint(
     facts: BundleFacts,
-    features: pd.DataFrame,
+    features: Features,
     labels: pd.Series,
     members: pd.DataFrame,
     segments: Mapping[str, pd.DatetimeIndex],
@@ -65,24 +66,22 @@ def fingerprint(
     spec = facts.spec.model_dump(mode="json", exclude={"tags", "enabled", "label"})
     hashed = {} if hashed is None else hashed
 
-    def hash_once(part: str, table: pd.DataFrame | pd.Series, make: Callable[[], pd.DataFrame], *which: str) -> str:
+    def hash_once(part: str, table: Any, make: Callable[[], str], *which: str) -> str:
         question = part, id(table), which, last
         if question not in hashed:
             # The table itself is kept too, or another one could come to lie at its address.
-            hashed[question] = table, _of_table(make())
+            hashed[question] = table, make()
         return hashed[question][1]
 
-    def known_features() -> pd.DataFrame:
-        known = features.index.get_level_values("datetime") <= last
-        first = int(known.sum())
-        # Of a sorted panel nothing is copied.
-        return columns_of(features.iloc[:first] if known[:first].all() else features[known], facts.columns)
+    def known_features() -> str:
+        return _of_panel(PanelView(known_at_close(features, last), columns=facts.columns))
 
-    def known_labels() -> pd.DataFrame:
-        return labels[labels.index.get_level_values("datetime") <= last].to_frame()
+    def known_labels() -> str:
+        return _of_panel(MemoryPanel(labels[labels.index.get_level_values("datetime") <= last].to_frame()))
 
-    def known_members() -> pd.DataFrame:
-        return members.loc[members["date"] <= last, ["date", "instrument"]].set_index(["date", "instrument"])
+    def known_members() -> str:
+        known = members.loc[members["date"] <= last, ["date", "instrument"]]
+        return _of_panel(MemoryPanel(known.set_index(["date", "instrument"])))
 
     return {
         "specification": _of_json(spec),
@@ -92,7 +91,7 @@ def fingerprint(
         "features": hash_once("features", features, known_features, *facts.columns),
         "labels": hash_once("labels", labels, known_labels),
         "universe": hash_once("universe", members, known_members),
-        SOURCE: source_of(features),
+        SOURCE: source_of(as_panel(features)),
     }
 
 
@@ -120,15 +119,19 @@ def _of_json(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _of_table(table: pd.DataFrame) -> str:
-    """Hash index and values bit for bit; every missing value counts as the same."""
+def _of_panel(panel: FeaturePanel) -> str:
+    """Hash index and values bit for bit, some columns after the others; every missing value counts as the same."""
     digest = hashlib.blake2b(digest_size=8)
-    index = table.index.remove_unused_levels()
+    index = panel.index.remove_unused_levels()
     for level, codes in zip(index.levels, index.codes, strict=True):
         digest.update("\n".join(level.astype(str)).encode())
         digest.update(np.asarray(codes, dtype=np.int32).tobytes())
-    for name in table.columns:
-        values = table[name].to_numpy()
-        digest.update(str(name).encode())
-        digest.update(np.where(np.isnan(values), values.dtype.type(np.nan), values))
+    columns = list(panel.columns)
+    at_once = max(AT_ONCE // max(len(index), 1), 1)
+    for first in range(0, len(columns), at_once):
+        table = panel.read(columns=columns[first : first + at_once])
+        for name in table.columns:
+            values = table[name].to_numpy()
+            digest.update(str(name).encode())
+            digest.update(np.where(np.isnan(values), values.dtype.type(np.nan), values))
     return digest.hexdigest()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+
+from quant_pipeline.models.panels import Features, as_panel, blocks_of, rows_of_windows
+
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -16,57 +21,92 @@ class Samples:
 
     Attributes
     ----------
-    features
-        Processed features of all sessions that are needed, panel ``(datetime, instrument) × factor``, float32, sorted;
-        a sequence model looks back within it.
+    panel
+        Processed features of all sessions that are needed, ``(datetime, instrument) × factor``, float32, sorted: a
+        table, or a panel of which blocks are read. A sequence model looks back within it.
     rows
-        Positions in ``features`` of the rows to use.
+        Positions in the panel of the rows to use.
     labels
         Label of each of these rows, cross-sectionally ranked; empty when scoring.
     """
 
-    features: pd.DataFrame
+    panel: Features
     rows: npt.NDArray[np.int64]
     labels: npt.NDArray[np.float32]
 
     @property
-    def values(self) -> npt.NDArray[np.float32]:
-        """Features of the rows."""
-        return self.features.to_numpy(dtype=np.float32)[self.rows]
+    def features(self) -> pd.DataFrame:
+        """The whole panel as one table."""
+        return as_panel(self.panel).read()
+
+    @property
+    def factors(self) -> list[str]:
+        """Names of the columns."""
+        return list(self.panel.columns)
+
+    @property
+    def index(self) -> pd.MultiIndex:
+        """Session and instrument of each row."""
+        return self.panel.index[self.rows]
 
     @property
     def sessions(self) -> npt.NDArray[np.int64]:
         """Session code of each row."""
-        return self.features.index.codes[0][self.rows].astype(np.int64)
+        return self.panel.index.codes[0][self.rows].astype(np.int64)
 
+    @property
+    def values(self) -> Floats:
+        """Features of the rows in one array."""
+        values = np.empty((len(self.rows), len(self.factors)), dtype=np.float32)
+        for part, block in self.blocks():
+            values[part] = block
+        return values
 
-def rows_of_windows(index: pd.MultiIndex, rows: npt.NDArray[np.int64], sessions: int) -> slice:
-    """Return the stretch of a panel that some of its rows depend on: their sessions and those just before, whole.
+    def parts(self) -> Iterator[slice]:
+        """Yield the places of rows that are read together: those of some whole sessions after the others."""
+        if len(self.rows) == 0:
+            return
+        if (np.diff(self.rows) <= 0).any():
+            yield slice(0, len(self.rows))
+            return
+        panel = as_panel(self.panel)
+        for block in blocks_of(panel, rows_of_windows(panel.index, self.rows, 1)):
+            first, end = np.searchsorted(self.rows, [block.start, block.stop])
+            if end > first:
+                yield slice(int(first), int(end))
 
-    Parameters
-    ----------
-    index
-        Index of the panel, ``(datetime, instrument)``; of one that is not sorted everything is needed.
-    rows
-        Positions of the rows.
-    sessions
-        Sessions that a row reads, its own included.
-    """
-    days, levels = index.codes[0], index.levels[0]
-    if len(rows) == 0 or not levels.is_monotonic_increasing or (np.diff(days) < 0).any():
-        return slice(0, len(days))
-    present = np.flatnonzero(np.diff(days, prepend=days[0] - 1))
-    first = np.searchsorted(present, rows.min(), side="right") - sessions
-    last = np.searchsorted(present, rows.max(), side="right")
-    return slice(int(present[max(first, 0)]), int(present[last]) if last < len(present) else len(days))
+    def blocks(self) -> Iterator[tuple[slice, Floats]]:
+        """Yield the places of some rows after the others, and their features.
 
+        However large a panel is, no more than a block of it is in memory, unless it lies there anyway.
+        """
+        for part in self.parts():
+            yield part, self.values_of(part)
 
-def columns_of(features: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Return columns of a panel; those that lie beside each other in it are not copied."""
-    places = features.columns.get_indexer(names)
-    if len(places) and places[0] >= 0 and (np.diff(places) == 1).all():
-        return features.iloc[:, places[0] : places[-1] + 1]
-    return features[names]
+    def values_of(self, part: slice) -> Floats:
+        """Return the features of rows, by their places among the rows."""
+        panel, rows = as_panel(self.panel), self.rows[part]
+        needed = rows_of_windows(panel.index, rows, 1)
+        return panel.read(needed).to_numpy(dtype=np.float32)[rows - needed.start]
+
+    def batches(self, size: int) -> Iterator[tuple[slice, Floats]]:
+        """Yield as `blocks`, but always as many rows, and the rest at the end: sums of batches are the same everywhere.
+
+        The array of a batch is used again for the next one.
+        """
+        batch = np.empty((min(size, len(self.rows)), len(self.factors)), dtype=np.float32)
+        done = filled = 0
+        for _, block in self.blocks():
+            used = 0
+            while used < len(block):
+                count = min(len(block) - used, len(batch) - filled)
+                batch[filled : filled + count] = block[used : used + count]
+                used, filled = used + count, filled + count
+                if filled == len(batch):
+                    yield slice(done, done + filled), batch
+                    done, filled = done + filled, 0
+        if filled:
+            yield slice(done, done + filled), batch[:filled]
 
 
 class FittedModel(Protocol):

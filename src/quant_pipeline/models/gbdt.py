@@ -6,6 +6,7 @@ LightGBM gets the numbers of columns and never the names of factors: it refuses 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -37,7 +38,10 @@ class FittedTrees:
 
     def predict(self, samples: Samples) -> npt.NDArray[np.float64]:
         """Score rows; trees handle missing values."""
-        return np.asarray(self.booster.predict(samples.values), dtype=np.float64)
+        scores = np.empty(len(samples.rows))
+        for part, values in samples.blocks():
+            scores[part] = self.booster.predict(values)
+        return scores
 
     def weights(self) -> dict[str, bytes]:
         """Return the model text."""
@@ -57,8 +61,10 @@ def fit_trees(
         "objective": hyper.objective,
         "metric": "None" if by_rank_ic else METRICS[hyper.objective],
     }
-    data = _dataset(train, hyper)
-    reference = _dataset(valid, hyper, reference=data)
+    # A continuation first scores all rows with the trees that are there, so it needs them in one array.
+    values = _in_blocks if previous is None else _in_one_array
+    data = _dataset(train, hyper, values)
+    reference = _dataset(valid, hyper, values, reference=data)
     seen: dict[str, dict[str, list[float]]] = {}
     booster = lightgbm.train(
         parameters,
@@ -105,7 +111,7 @@ def contribution_table(booster: lightgbm.Booster, samples: Samples) -> pd.DataFr
     """
     rows = samples.rows[:: max(len(samples.rows) // CONTRIBUTION_ROWS, 1)]
     contributions = np.asarray(booster.predict(replace(samples, rows=rows).values, pred_contrib=True))[:, :-1]
-    return importance_table(list(samples.features.columns), np.abs(contributions).mean(axis=0))
+    return importance_table(samples.factors, np.abs(contributions).mean(axis=0))
 
 
 def load_trees(weights: dict[str, bytes]) -> FittedTrees:
@@ -114,19 +120,69 @@ def load_trees(weights: dict[str, bytes]) -> FittedTrees:
     return FittedTrees(booster, learning_curve([]), importance_table([], []))
 
 
-def _dataset(samples: Samples, hyper: LightGBMHyper, reference: lightgbm.Dataset | None = None) -> lightgbm.Dataset:
+class _RowsOfBlock(lightgbm.Sequence):
+    """Rows of one block of samples, which LightGBM reads first to choose bins and then to fill them.
+
+    Only the block that was read last is in memory.
+    """
+
+    def __init__(self, blocks: _Blocks, part: slice) -> None:
+        self._blocks, self._part = blocks, part
+        self.batch_size = len(self)
+
+    def __len__(self) -> int:
+        return self._part.stop - self._part.start
+
+    def __getitem__(self, rows: int | slice | list[int]) -> npt.NDArray[Any]:
+        values = self._blocks.values_of(self._part)
+        # Single rows are those that bins are chosen by, for which LightGBM wants doubles.
+        return values[rows].astype(np.float64) if isinstance(rows, int | np.integer) else values[rows]
+
+
+class _Blocks:
+    """Blocks of samples, one of them in memory."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._samples = samples
+        self._part, self._values = slice(0, 0), np.empty((0, 0), dtype=np.float32)
+
+    def values_of(self, part: slice) -> npt.NDArray[np.float32]:
+        """Return the features of a block."""
+        if part != self._part:
+            self._values = np.empty((0, 0), dtype=np.float32)  # Or two blocks would be in memory.
+            self._part, self._values = part, self._samples.values_of(part)
+        return self._values
+
+
+class _BlockDataset(lightgbm.Dataset):
+    """A data set that is filled block by block, with the bins that LightGBM would choose for one array."""
+
+    def get_params(self) -> dict[str, Any]:
+        """Return what bins depend on: for an array LightGBM also leaves out factors that no leaf could divide."""
+        given = self.params or {}
+        return super().get_params() | {name: given[name] for name in ("min_data_in_leaf",) if name in given}
+
+
+def _in_blocks(samples: Samples, **options: Any) -> lightgbm.Dataset:
+    blocks = _Blocks(samples)
+    return _BlockDataset([_RowsOfBlock(blocks, part) for part in samples.parts()], **options)
+
+
+def _in_one_array(samples: Samples, **options: Any) -> lightgbm.Dataset:
+    return lightgbm.Dataset(samples.values, **options)
+
+
+def _dataset(
+    samples: Samples,
+    hyper: LightGBMHyper,
+    make: Callable[..., lightgbm.Dataset],
+    reference: lightgbm.Dataset | None = None,
+) -> lightgbm.Dataset:
     labels, group = samples.labels, None
     if METRICS[hyper.objective] == "ndcg":
         labels = grade(samples, hyper.grades)
         group = np.unique(samples.sessions, return_counts=True)[1]
-    # Kept raw, because a continuation first scores the rows with the trees that are there.
-    return lightgbm.Dataset(
-        samples.values,
-        labels,
-        group=group,
-        reference=reference,
-        free_raw_data=False,
-    )
+    return make(samples, label=labels, group=group, reference=reference, free_raw_data=False)
 
 
 def grade(samples: Samples, grades: int) -> npt.NDArray[np.float32]:
@@ -143,7 +199,7 @@ class _RankIC:
 
     def __call__(self, scores: npt.NDArray[np.float64], data: lightgbm.Dataset) -> tuple[str, float, bool]:
         samples = self._samples[id(data)]
-        index = samples.features.index[samples.rows]
+        index = samples.index
         coefficients = information_coefficients(pd.Series(scores, index), pd.Series(samples.labels, index))
         # A constant score has no correlation; the first trees may be one.
         return "rank_ic", float(coefficients["rank_ic"].fillna(0.0).mean()), True

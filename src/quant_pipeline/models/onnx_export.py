@@ -81,7 +81,7 @@ def _graph_of(
 ) -> tuple[bytes, list[Inputs] | Iterator[Inputs]]:
     """Return the graph of a model, and the rows that have a score as its inputs, in their order."""
     model: Any = bundle.model
-    factors = samples.features.shape[1]
+    factors = len(samples.factors)
     rows = [samples.values[usable]]
     match model:
         case FittedTrees():

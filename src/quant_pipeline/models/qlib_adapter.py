@@ -47,8 +47,7 @@ class FittedQlibModel:
         """Score rows; one that Qlib's model leaves out is NaN."""
         dataset = _dataset({"test": samples}, self._hyper.window)
         scores = self._model.predict(dataset).sort_index()
-        index = samples.features.index[samples.rows]
-        return scores.reindex(index).to_numpy(dtype=np.float64)
+        return scores.reindex(samples.index).to_numpy(dtype=np.float64)
 
     def weights(self) -> dict[str, bytes]:
         """Return what the model has learned, as files."""
@@ -78,7 +77,7 @@ def fit_qlib(train: Samples, valid: Samples, hyper: QlibHyper, seed: int) -> Fit
         model = _make(hyper)
         options = {"save_path": f"{folder}/best"} if "save_path" in model.fit.__code__.co_varnames else {}
         model.fit(_dataset({"train": train, "valid": valid}, hyper.window), **options)
-    return FittedQlibModel(model, hyper, learning_curve(rows), list(train.features.columns))
+    return FittedQlibModel(model, hyper, learning_curve(rows), train.factors)
 
 
 def load_qlib(weights: dict[str, bytes], factors: list[str], hyper: QlibHyper) -> FittedQlibModel:
@@ -138,7 +137,7 @@ def _dataset(segments: dict[str, Samples], window: int) -> DatasetH:
         table = table[used]
     loader = StaticDataLoader(table)
     handler = DataHandlerLP(data_loader=loader, infer_processors=[], learn_processors=[])
-    days = {name: features.index[each.rows].get_level_values(0) for name, each in segments.items()}
+    days = {name: each.index.get_level_values(0) for name, each in segments.items()}
     ranges = {name: (each.min(), each.max()) for name, each in days.items()}
     if window > 1:
         return TSDatasetH(handler=handler, segments=ranges, step_len=window, flt_col=USED[0])

@@ -10,11 +10,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.common.exceptions import ModelError
-from quant_pipeline.factors.processors import CrossSectionalRank, ProcessorChain
+from quant_pipeline.factors.processors import BLOCK, CrossSectionalRank, ProcessorChain
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle, make_bundle
 from quant_pipeline.models.fingerprint import CONTINUED, changes, fingerprint
-from quant_pipeline.models.fitted import Samples, columns_of, rows_of_windows
+from quant_pipeline.models.fitted import Samples
 from quant_pipeline.models.fitting import fit_model
+from quant_pipeline.models.panel_rows import in_sessions, in_span, is_member, labels_of_rows
+from quant_pipeline.models.panels import Features, PanelView, as_panel, rows_of_windows, take_rows
+from quant_pipeline.models.processed import ProcessedPanel
 
 logger = logging.getLogger(__name__)
 
@@ -22,11 +25,13 @@ GOLDEN_INSTRUMENTS = 3
 GOLDEN_SESSIONS_BEFORE = 1
 """Sessions that golden inputs have besides the window of their last row and that row."""
 SMALLEST_TRAINING_SET = 100
+LEARNED_AT_ONCE = 2**26
+"""Values of factors that processors learn from at once; they make some copies of them."""
 
 
 def train_bundle(
     facts: BundleFacts,
-    features: pd.DataFrame,
+    features: Features,
     labels: pd.Series,
     members: pd.DataFrame,
     segments: dict[str, pd.DatetimeIndex],
@@ -39,7 +44,7 @@ def train_bundle(
     facts
         What the bundle is to say about itself; its expressions choose the factors.
     features
-        Unprocessed panel of the whole history.
+        Unprocessed panel of the whole history, as a table or as a panel that is read when it is needed.
     labels
         Label of every row; NaN where it is not realised.
     members
@@ -59,29 +64,36 @@ def train_bundle(
     ModelError
         When hardly any row of the training segment has a label, or the model cannot continue from ``previous``.
     """
-    features = columns_of(_needed(features, segments, facts.spec.window), facts.columns)
-    member = is_member(features.index, members)
-    label = labels.reindex(features.index)
-    rows = {
-        name: _rows(features.index, member & label.notna().to_numpy(), segments[name]) for name in ("train", "valid")
-    }
+    known = PanelView(features, _needed(as_panel(features).index, segments, facts.spec.window), facts.columns)
+    label = labels_of_rows(known.index, labels)
+    usable = is_member(known.index, members) & label.notna().to_numpy()
+    rows = {name: np.flatnonzero(usable & in_sessions(known.index, segments[name])) for name in ("train", "valid")}
     for name, indices in rows.items():
         if len(indices) < SMALLEST_TRAINING_SET:
             raise ModelError(
                 f"{facts.spec.title}: only {len(indices)} rows of segment '{name}' have a label and are members. "
                 "Check the dates of `split` (parameters_models.yml) and the conditions of `universe`."
             )
-        _require_others(features.index[indices], facts.spec.title, name)
+        _require_others(known.index[indices], facts.spec.title, name)
     chain = _processors(facts, previous)
-    processed = chain.transform(features) if previous else chain.fit_transform(features, rows["train"])
+    if previous is None:
+        _fit(chain, known, rows["train"])
+    processed = ProcessedPanel(known, chain, several_passes=True)
     samples = {name: Samples(processed, indices, _ranked(label.iloc[indices])) for name, indices in rows.items()}
     model = fit_model(facts.spec, samples["train"], samples["valid"], previous.model if previous else None)
-    return make_bundle(facts, model, chain.states, _golden_inputs(features, rows["train"], facts.spec.window))
+    return make_bundle(facts, model, chain.states, _golden_inputs(known, rows["train"], facts.spec.window))
+
+
+def _fit(chain: ProcessorChain, known: PanelView, rows: npt.NDArray[np.int64]) -> None:
+    """Let processors learn from the rows of training, as many factors at once as memory is meant for."""
+    needed = rows_of_windows(known.index, rows, 1)
+    at_once = max(min(LEARNED_AT_ONCE // (needed.stop - needed.start), BLOCK), 1)
+    chain.fit(lambda names: known.read(needed, names), list(known.columns), rows - needed.start, at_once)
 
 
 def _require_others(index: pd.MultiIndex, title: str, segment: str) -> None:
     """Refuse sessions of a single instrument, which have nothing to rank."""
-    if not index.get_level_values("datetime").duplicated().any():
+    if np.bincount(index.codes[0]).max() < 2:
         instruments = index.unique("instrument")
         raise ModelError(
             f"{title}: no session of segment '{segment}' has two instruments ({len(instruments)} in all, such as "
@@ -92,7 +104,7 @@ def _require_others(index: pd.MultiIndex, title: str, segment: str) -> None:
 
 def train_or_keep(
     facts: BundleFacts,
-    features: pd.DataFrame,
+    features: Features,
     labels: pd.Series,
     members: pd.DataFrame,
     segments: dict[str, pd.DatetimeIndex],
@@ -118,7 +130,7 @@ def train_or_keep(
 
 def continue_or_keep(
     facts: BundleFacts,
-    features: pd.DataFrame,
+    features: Features,
     labels: pd.Series,
     members: pd.DataFrame,
     segments: dict[str, pd.DatetimeIndex],
@@ -169,12 +181,6 @@ def _require_later_window(facts: BundleFacts, champion: ModelBundle) -> None:
         )
 
 
-def is_member(index: pd.MultiIndex, members: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Return which rows of a panel belong to the universe of their session."""
-    universe = pd.MultiIndex.from_frame(members[["date", "instrument"]])
-    return np.asarray(index.isin(universe))
-
-
 def _processors(facts: BundleFacts, previous: ModelBundle | None) -> ProcessorChain:
     if previous is None:
         return ProcessorChain(facts.spec.processors)
@@ -191,16 +197,10 @@ def _processors(facts: BundleFacts, previous: ModelBundle | None) -> ProcessorCh
     return ProcessorChain(facts.spec.processors, previous.processor_states)
 
 
-def _needed(features: pd.DataFrame, segments: dict[str, pd.DatetimeIndex], window: int) -> pd.DataFrame:
-    """Return the sessions of the segments and those before that windows and golden inputs read; nothing is copied."""
-    days = features.index.get_level_values("datetime")
-    rows = np.flatnonzero((days >= segments["train"][0]) & (days <= segments["valid"][-1]))
-    known = features.iloc[rows_of_windows(features.index, rows, window + GOLDEN_SESSIONS_BEFORE + 1)]
-    return known.set_axis(known.index.remove_unused_levels())
-
-
-def _rows(index: pd.MultiIndex, usable: npt.NDArray[np.bool_], sessions: pd.DatetimeIndex) -> npt.NDArray[np.int64]:
-    return np.flatnonzero(usable & index.get_level_values("datetime").isin(sessions))
+def _needed(index: pd.MultiIndex, segments: dict[str, pd.DatetimeIndex], window: int) -> slice:
+    """Return the sessions of the segments and those before that windows and golden inputs read."""
+    rows = np.flatnonzero(in_span(index, segments["train"][0], segments["valid"][-1]))
+    return rows_of_windows(index, rows, window + GOLDEN_SESSIONS_BEFORE + 1)
 
 
 def _ranked(label: pd.Series) -> npt.NDArray[np.float32]:
@@ -208,10 +208,10 @@ def _ranked(label: pd.Series) -> npt.NDArray[np.float32]:
     return ProcessorChain([CrossSectionalRank()]).transform(label.to_frame("label"))["label"].to_numpy()
 
 
-def _golden_inputs(features: pd.DataFrame, rows: npt.NDArray[np.int64], window: int) -> pd.DataFrame:
-    last = features.index[rows[-1]][0]
-    days = features.index.levels[0]
-    wanted_days = days[max(days.get_loc(last) - window - GOLDEN_SESSIONS_BEFORE, 0) : days.get_loc(last) + 1]
-    newest = features.iloc[rows].xs(last, level="datetime").index[:GOLDEN_INSTRUMENTS]
-    datetimes, instruments = features.index.get_level_values("datetime"), features.index.get_level_values("instrument")
-    return features[datetimes.isin(wanted_days) & instruments.isin(newest)]
+def _golden_inputs(known: PanelView, rows: npt.NDArray[np.int64], window: int) -> pd.DataFrame:
+    days, codes = known.index.levels[0], known.index.codes[0]
+    last = codes[rows[-1]]
+    newest = known.index[rows[codes[rows] == last][:GOLDEN_INSTRUMENTS]].get_level_values("instrument")
+    wanted_days = days[max(last - window - GOLDEN_SESSIONS_BEFORE, 0) : last + 1]
+    wanted = np.flatnonzero(in_sessions(known.index, wanted_days) & known.index.isin(newest, level="instrument"))
+    return take_rows(known, wanted, list(known.columns))

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.models import panels
 from quant_pipeline.models.algorithms import linear
 from quant_pipeline.models.algorithms.linear import (
     ElasticNetHyper,
@@ -57,7 +58,7 @@ def test_missing_features_name_the_remedy(fit, hyper, samples):
     holes = samples["train"].features.copy()
     holes.iloc[3, 1] = np.nan
     with pytest.raises(ModelError, match="add the processor `fill`"):
-        fit(replace(samples["train"], features=holes), samples["valid"], hyper)
+        fit(replace(samples["train"], panel=holes), samples["valid"], hyper)
 
 
 def test_a_descent_that_has_not_arrived_is_logged_with_the_remedy(samples, caplog):
@@ -85,6 +86,7 @@ def test_a_continued_elastic_net_ends_where_training_again_ends(samples):
 
 def test_ridge_makes_doubles_of_a_block_of_rows_at_a_time(monkeypatch):
     monkeypatch.setattr(linear, "ROWS_AT_ONCE", 1000)
+    monkeypatch.setattr(panels, "AT_ONCE", 100_000)
     random = np.random.default_rng(7)
     index = pd.MultiIndex.from_product([pd.bdate_range("2020-01-01", periods=500), [f"S{n:03d}" for n in range(100)]])
     features = pd.DataFrame(random.normal(3, 1, (60, len(index))).astype("float32").T, index=index, copy=False)
@@ -109,4 +111,4 @@ def test_ridge_refuses_an_infinite_value_in_any_block(monkeypatch, samples):
     broken = samples["train"].features.copy()
     broken.iloc[samples["train"].rows[-1], 0] = np.inf
     with pytest.raises(ModelError, match="missing or infinite"):
-        fit_ridge(replace(samples["train"], features=broken), samples["valid"], RidgeHyper())
+        fit_ridge(replace(samples["train"], panel=broken), samples["valid"], RidgeHyper())

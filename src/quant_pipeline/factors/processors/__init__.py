@@ -5,7 +5,7 @@ prediction transforms exactly as training did and never fits again.
 """
 
 from quant_pipeline.factors.processors.chain import ProcessorChain, compares, drop_missing_labels
-from quant_pipeline.factors.processors.fitted import MAD_TO_DEVIATION, Arrays
+from quant_pipeline.factors.processors.fitted import BLOCK, MAD_TO_DEVIATION, Arrays
 from quant_pipeline.factors.processors.specs import (
     CrossSectionalFill,
     CrossSectionalRank,
@@ -18,6 +18,7 @@ from quant_pipeline.factors.processors.specs import (
 )
 
 __all__ = [
+    "BLOCK",
     "MAD_TO_DEVIATION",
     "Arrays",
     "CrossSectionalFill",

@@ -11,18 +11,17 @@ import pandas as pd
 
 from quant_pipeline.factors.feature_sets import TRADED
 from quant_pipeline.factors.processors import cross_sectional, fitted, specs
-from quant_pipeline.factors.processors.fitted import Arrays, Floats
+from quant_pipeline.factors.processors.fitted import BLOCK, Arrays, Floats
 from quant_pipeline.factors.processors.specs import ProcessorSpec
+
+Reader = Callable[[list[str]], pd.DataFrame]
+"""A function that returns columns of a panel by name."""
 
 
 class Processor(Protocol):
     """One step; `state` is empty for a step that learns nothing."""
 
     state: Arrays
-
-    def fit(self, features: pd.DataFrame, rows: npt.NDArray[np.int64] | None = None) -> None:
-        """Learn from rows of the training window; None takes all."""
-        ...
 
     def transform(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return transformed features of the same shape; the input is not changed."""
@@ -70,9 +69,52 @@ class ProcessorChain:
 
     def __init__(self, specs: Sequence[ProcessorSpec], states: Sequence[Arrays] | None = None) -> None:
         states = [{} for _ in specs] if states is None else states
+        self._specs = list(specs)
         self._steps: list[Processor] = [
             _PROCESSORS[type(spec)](spec, state) for spec, state in zip(specs, states, strict=True)
         ]
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is any step."""
+        return bool(self._steps)
+
+    def fit(
+        self, read: Reader, columns: Sequence[str], rows: npt.NDArray[np.int64] | None = None, at_once: int = BLOCK
+    ) -> None:
+        """Fit every step on the output of those before it, some factors after the others.
+
+        A value depends on its own factor, on those that `Neutralise` names and on which instruments trade, so nothing
+        else is read beside the factors that are learned from.
+
+        Parameters
+        ----------
+        read
+            Returns columns of the panel to learn from, of whole sessions, by name.
+        columns
+            All columns of the panel.
+        rows
+            Places, in what is read, of the rows of training; None takes all.
+        at_once
+            Most factors that are learned from at once.
+        """
+        factors = [name for name in columns if name != TRADED]
+        batches = [factors[first : first + at_once] for first in range(0, max(len(factors), 1), at_once)]
+        for place, step in enumerate(self._steps):
+            if isinstance(step, fitted.FittedProcessor):
+                step.fit((self._before(place, read, columns, names) for names in batches), rows)
+
+    def _before(self, place: int, read: Reader, columns: Sequence[str], names: list[str]) -> pd.DataFrame:
+        """Return some factors as they come out of the steps before one."""
+        if place == 0:
+            return read(names)
+        specs, factors = self._specs[:place], [name for name in columns if name != TRADED]
+        exposures = [name for spec in specs for name in cross_sectional.exposures_of(spec) if name in factors]
+        needed = list(dict.fromkeys([*names, *exposures]))
+        places = pd.Index(factors).get_indexer(needed)
+        states = [fitted.state_of(step.state, places) for step in self._steps[:place]]
+        asked = [*needed, TRADED] if TRADED in columns and compares(specs) else needed
+        return ProcessorChain(specs, states).transform(read(asked))[names]
 
     def fit_transform(self, features: pd.DataFrame, rows: npt.NDArray[np.int64] | None = None) -> pd.DataFrame:
         """Fit every step on the output of the one before and return the result.
@@ -84,21 +126,15 @@ class ProcessorChain:
         rows
             Places of the rows of training, which alone are learned from; None takes all.
         """
-        return self._run(features, lambda step, known: step.fit(known, rows))
+        self.fit(lambda names: features[names], list(features.columns), rows)
+        return self.transform(features)
 
     def transform(self, features: pd.DataFrame) -> pd.DataFrame:
         """Apply the fitted steps; the rows of different sessions never mix, except within their own session."""
-        return self._run(features)
-
-    def _run(
-        self, features: pd.DataFrame, before: Callable[[Processor, pd.DataFrame], None] | None = None
-    ) -> pd.DataFrame:
-        """Apply the steps one after the other; together they make one copy of the features, and not one each."""
         features, traded = _split(features)
         own: Floats | None = None
+        # Together the steps make one copy of the features, and not one each.
         for step in self._steps:
-            if before is not None:
-                before(step, features)
             if isinstance(step, Elementwise):
                 own = features.to_numpy(dtype=np.float32, copy=True) if own is None else own
                 step.change(own)

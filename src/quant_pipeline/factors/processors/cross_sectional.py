@@ -22,6 +22,7 @@ from quant_pipeline.factors.processors.specs import (
     CrossSectionalZScore,
     FillMissing,
     Neutralise,
+    ProcessorSpec,
 )
 
 Codes = npt.NDArray[np.int64]
@@ -30,9 +31,6 @@ Codes = npt.NDArray[np.int64]
 class _StatelessProcessor:
     def __init__(self, state: Arrays) -> None:
         self.state = state
-
-    def fit(self, features: pd.DataFrame, rows: npt.NDArray[np.int64] | None = None) -> None:
-        """Nothing to learn."""
 
 
 class ComparingProcessor(_StatelessProcessor, ABC):
@@ -151,7 +149,7 @@ class NeutraliseProcessor(ComparingProcessor):
 
     def __init__(self, spec: Neutralise, state: Arrays) -> None:
         super().__init__(state)
-        self._sector, self._size = spec.sector, spec.size
+        self._spec, self._sector, self._size = spec, spec.sector, spec.size
 
     def transform(self, features: pd.DataFrame) -> pd.DataFrame:
         """Replace every factor by its residual; the two exposures stay.
@@ -161,7 +159,7 @@ class NeutraliseProcessor(ComparingProcessor):
         ModelError
             When an exposure is no factor of the set.
         """
-        exposures = [name for name in (self._sector, self._size) if name is not None]
+        exposures = exposures_of(self._spec)
         absent = [name for name in exposures if name not in features.columns]
         if absent:
             raise ModelError(f"neutralise needs factor '{absent[0]}', which is not in the feature set; add it there")
@@ -179,6 +177,11 @@ class NeutraliseProcessor(ComparingProcessor):
                 values = np.where(unknown, np.nan, left[:, index].astype(np.float64))
                 left[:, index] = neutralise(values, session, groups, size)
         return pd.DataFrame(left, index=features.index, columns=features.columns)
+
+
+def exposures_of(spec: ProcessorSpec) -> list[str]:
+    """Return the factors beside its own that a value depends on."""
+    return [name for name in (spec.sector, spec.size) if name is not None] if isinstance(spec, Neutralise) else []
 
 
 def _sessions(features: pd.DataFrame) -> Codes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ STATE_VERSION = 1
 VERSION = "version"
 
 BLOCK = 16
-"""Factors that are learned from at once: medians need copies of what they are taken of."""
+"""Most factors that are learned from at once: medians need copies of what they are taken of."""
 
 
 class FittedProcessor(ABC):
@@ -39,9 +40,17 @@ class FittedProcessor(ABC):
     def __init__(self, state: Arrays) -> None:
         self.state = state
 
-    def fit(self, features: pd.DataFrame, rows: npt.NDArray[np.int64] | None = None) -> None:
-        """Learn from rows of the training window; infinite values are missing."""
-        blocks = [self._learn(_finite(features.iloc[:, first : first + BLOCK], rows)) for first in _blocks(features)]
+    def fit(self, parts: Iterable[pd.DataFrame], rows: npt.NDArray[np.int64] | None = None) -> None:
+        """Learn from rows of the training window; infinite values are missing.
+
+        Parameters
+        ----------
+        parts
+            The factors of one panel, some of them after the others.
+        rows
+            Places of the rows of training; None takes all.
+        """
+        blocks = [self._learn(_finite(part, rows)) for part in parts]
         learned = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
         self.state = {**learned, VERSION: np.array([STATE_VERSION], dtype=np.float32)}
 
@@ -119,8 +128,9 @@ class WinsoriseProcessor(FittedProcessor):
         np.clip(values, self.state["lower"], self.state["upper"], out=values)
 
 
-def _blocks(features: pd.DataFrame) -> range:
-    return range(0, max(features.shape[1], 1), BLOCK)
+def state_of(state: Arrays, factors: npt.NDArray[np.intp]) -> Arrays:
+    """Return what was learned of some factors, by their places; a step that learns nothing has an empty state."""
+    return {name: array if name == VERSION else array[factors] for name, array in state.items()}
 
 
 def _finite(features: pd.DataFrame, rows: npt.NDArray[np.int64] | None) -> Floats:

@@ -86,7 +86,7 @@ def fit_catboost(
     origin = None if previous is None else previous.model
     model.fit(train.values, train.labels, eval_set=(valid.values, valid.labels), init_model=origin)
     curve = {{"learn": "train", "validation": "valid"}[name]: seen for name, seen in model.get_evals_result().items()}
-    return FittedCatBoost(_catboost_content(model), metrics_curve(curve), list(train.features.columns))
+    return FittedCatBoost(_catboost_content(model), metrics_curve(curve), train.factors)
 
 
 def load_catboost(weights: dict[str, bytes], factors: list[str], hyper: CatBoostHyper) -> FittedCatBoost:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -79,11 +80,11 @@ class FittedLinear:
 
     def predict(self, samples: Samples) -> Vector:
         """Score rows."""
-        # Summed column by column: a matrix product may round differently for another number of rows.
-        values = samples.features.to_numpy(dtype=np.float32)
         score = np.full(len(samples.rows), self._intercept)
-        for column, coefficient in enumerate(self._coefficients):
-            score += values[samples.rows, column].astype(np.float64) * coefficient
+        for part, values in samples.blocks():
+            # Summed column by column: a matrix product may round differently for another number of rows.
+            for column, coefficient in enumerate(self._coefficients):
+                score[part] += values[:, column].astype(np.float64) * coefficient
         return score
 
     def weights(self) -> dict[str, bytes]:
@@ -101,9 +102,10 @@ def fit_ridge(train: Samples, valid: Samples, hyper: RidgeHyper, seed: int = 0) 
     ModelError
         When a feature is missing or infinite.
     """
-    gram, covariance = _moments(train)
+    moments = _moments(train)
+    gram, covariance = (total / len(train.rows) for total in (moments.gram, moments.covariance))
     coefficients = np.linalg.solve(gram + hyper.alpha * np.eye(len(gram)), covariance)
-    return _seal(np.asarray(coefficients, dtype=np.float64), train, valid)
+    return _seal(np.asarray(coefficients, dtype=np.float64), moments.means, train, valid)
 
 
 def continue_ridge(
@@ -113,10 +115,11 @@ def continue_ridge(
 
     The arguments are those of `Algorithm.continue_from`. The larger ``alpha``, the more of the former model stays.
     """
-    gram, covariance = _moments(train)
+    moments = _moments(train)
+    gram, covariance = (total / len(train.rows) for total in (moments.gram, moments.covariance))
     penalty = hyper.alpha * np.eye(len(gram))
     coefficients = np.linalg.solve(gram + penalty, covariance + penalty @ previous.coefficients)
-    return _seal(np.asarray(coefficients, dtype=np.float64), train, valid)
+    return _seal(np.asarray(coefficients, dtype=np.float64), moments.means, train, valid)
 
 
 def continue_elastic_net(
@@ -143,65 +146,76 @@ def fit_elastic_net(
         When a feature is missing or infinite.
     """
     from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import ElasticNet
+    from sklearn.linear_model import enet_path
 
-    # On the covariances (Friedman, Hastie, Tibshirani, 2010): one pass over the rows is enough.
-    descent = ElasticNet(
-        alpha=hyper.alpha,
-        l1_ratio=hyper.l1_ratio,
-        max_iter=hyper.rounds,
-        tol=TOLERANCE,
-        precompute=True,
-        copy_X=False,
-        warm_start=previous is not None,
-        random_state=seed,  # Nothing is drawn, but without a seed a number of numpy's own generator is taken.
-    )
-    if previous is not None:
-        descent.coef_ = previous.coefficients.copy()
+    moments = _moments(train, order="F")
+    # On the covariances (Friedman, Hastie, Tibshirani, 2010): of the features themselves only the shape is read.
+    shape_only = np.broadcast_to(np.zeros(1), (len(train.rows), len(moments.means)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # Logged below with the remedy.
-        descent.fit(_finite_values(train), train.labels.astype(np.float64))
-    if descent.n_iter_ >= hyper.rounds:
+        _, path, _, passes = enet_path(
+            shape_only,
+            moments.labels,
+            alphas=[hyper.alpha],
+            l1_ratio=hyper.l1_ratio,
+            precompute=moments.gram,
+            Xy=moments.covariance,
+            coef_init=None if previous is None else previous.coefficients.copy(),
+            max_iter=hyper.rounds,
+            tol=TOLERANCE,
+            random_state=seed,  # Nothing is drawn, but without a seed a number of numpy's own generator is taken.
+            check_input=False,
+            return_n_iter=True,
+        )
+    if passes[0] >= hyper.rounds:
         logger.warning(
             "the elastic net has not arrived after %d rounds; raise hyper.rounds or hyper.alpha", hyper.rounds
         )
-    return _seal(descent.coef_, train, valid)
+    return _seal(path[:, 0].copy(), _means(train), train, valid)
 
 
-def _moments(samples: Samples) -> tuple[npt.NDArray[np.float64], Vector]:
-    """Return covariance of the factors, and of factors and label; doubles of all rows at once are never made."""
+class _Moments(NamedTuple):
+    """Sums over rows: products of centred factors, and of these with centred labels."""
+
+    gram: npt.NDArray[np.float64]
+    covariance: Vector
+    means: Vector
+    labels: Vector
+
+
+def _moments(samples: Samples, order: Literal["C", "F"] = "C") -> _Moments:
+    """Sum products batch by batch; doubles of all rows at once are never made.
+
+    Parameters
+    ----------
+    samples
+        Rows of training.
+    order
+        How doubles lie in memory, which decides in what order they are summed.
+    """
     labels = samples.labels.astype(np.float64)
     labels -= labels.mean()
-    means = _means(samples)
+    means = _means(samples, order)
     gram, covariance = np.zeros((len(means), len(means))), np.zeros(len(means))
-    for part, values in _blocks(samples):
+    for part, values in _batches(samples, order):
         values -= means
         gram += values.T @ values
         covariance += values.T @ labels[part]
-    return gram / len(labels), covariance / len(labels)
+    return _Moments(gram, covariance, means, labels)
 
 
-def _means(samples: Samples) -> Vector:
-    total = np.zeros(samples.features.shape[1])
-    for _, values in _blocks(samples):
+def _means(samples: Samples, order: Literal["C", "F"] = "C") -> Vector:
+    total = np.zeros(len(samples.factors))
+    for _, values in _batches(samples, order):
         _require_finite(values)
         total += values.sum(axis=0)
     return total / len(samples.rows)
 
 
-def _blocks(samples: Samples) -> Iterator[tuple[slice, npt.NDArray[np.float64]]]:
-    """Yield doubles of some rows after the others, and their places: blocks of one size give everywhere one sum."""
-    values = samples.features.to_numpy(dtype=np.float32)
-    for first in range(0, len(samples.rows), ROWS_AT_ONCE):
-        part = slice(first, first + ROWS_AT_ONCE)
-        yield part, values[samples.rows[part]].astype(np.float64)
-
-
-def _finite_values(samples: Samples) -> npt.NDArray[np.float64]:
-    """Return doubles of the features, which are the caller's own."""
-    values = samples.values.astype(np.float64)
-    _require_finite(values)
-    return values
+def _batches(samples: Samples, order: Literal["C", "F"]) -> Iterator[tuple[slice, npt.NDArray[np.float64]]]:
+    """Yield the places of some rows after the others, and doubles of their features, which are the caller's own."""
+    for part, values in samples.batches(ROWS_AT_ONCE):
+        yield part, values.astype(np.float64, order=order)
 
 
 def _require_finite(values: npt.NDArray[np.float64]) -> None:
@@ -211,9 +225,9 @@ def _require_finite(values: npt.NDArray[np.float64]) -> None:
         )
 
 
-def _seal(coefficients: Vector, train: Samples, valid: Samples) -> FittedLinear:
-    intercept = float(train.labels.mean(dtype=np.float64) - _means(train) @ coefficients)
-    model = FittedLinear(coefficients, intercept, learning_curve([]), list(train.features.columns))
+def _seal(coefficients: Vector, means: Vector, train: Samples, valid: Samples) -> FittedLinear:
+    intercept = float(train.labels.mean(dtype=np.float64) - means @ coefficients)
+    model = FittedLinear(coefficients, intercept, learning_curve([]), train.factors)
     model.curve = learning_curve(
         [
             (1, f"{name}_l2", float(np.mean((model.predict(samples) - samples.labels) ** 2)))

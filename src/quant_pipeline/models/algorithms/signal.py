@@ -33,8 +33,10 @@ class Signal:
 
     def predict(self, samples: Samples) -> npt.NDArray[np.float64]:
         """Score rows; a row whose factor is missing or infinite has no score."""
-        values = samples.values[:, 0].astype(np.float64)
-        return np.where(np.isfinite(values), values, np.nan)
+        scores = np.empty(len(samples.rows))
+        for part, values in samples.blocks():
+            scores[part] = np.where(np.isfinite(values[:, 0]), values[:, 0].astype(np.float64), np.nan)
+        return scores
 
     def weights(self) -> dict[str, bytes]:
         """Return the name of the factor."""
@@ -43,7 +45,7 @@ class Signal:
 
 def fit_signal(train: Samples, valid: Samples, hyper: SignalHyper, seed: int = 0) -> Signal:
     """Take the first factor as it is; arguments as of `Algorithm.fit`, and no row is looked at."""
-    return Signal(str(train.features.columns[0]))
+    return Signal(train.factors[0])
 
 
 def load_signal(weights: dict[str, bytes], factors: list[str], hyper: HyperParameters) -> Signal:

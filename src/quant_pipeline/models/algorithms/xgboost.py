@@ -102,7 +102,7 @@ def fit_xgboost(
         xgb_model=None if previous is None else previous.booster,
     )
     best = booster[: booster.best_iteration + 1]
-    return FittedXGBoost(best, metrics_curve(seen), list(train.features.columns))
+    return FittedXGBoost(best, metrics_curve(seen), train.factors)
 
 
 def load_xgboost(weights: dict[str, bytes], factors: list[str], hyper: XGBoostHyper) -> FittedXGBoost:

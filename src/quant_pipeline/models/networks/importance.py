@@ -144,7 +144,7 @@ def network_importance(network: nn.Module, samples: Samples, window: int) -> pd.
     cube = SessionCube(samples.features, samples.rows, window)
     sessions, columns = cube.locate(samples.rows)
     usable = np.flatnonzero(cube.complete[sessions, columns])[-MOST_WINDOWS:]
-    factors = list(samples.features.columns)
+    factors = samples.factors
     if len(usable) == 0:
         return importance_table([], [])
     if looks_across(network) and len(usable) > MOST_WHOLE_SESSIONS:

@@ -76,7 +76,7 @@ def _fit(
             "behind it, or all of a session score alike; choose a shorter window, another segment or another "
             "learning_rate"
         )
-    network = hyper.make_scorer(valid.features.shape[1])
+    network = hyper.make_scorer(len(valid.factors))
     network.load_state_dict(best)
     importance = network_importance(network, valid, hyper.panel_window)
     return FittedNetwork(network, hyper, learning_curve(rows), importance)
@@ -104,7 +104,7 @@ class NetworkTraining:
             raise ModelError(
                 f"no row to learn from has {hyper.panel_window} sessions behind it; choose a shorter window"
             )
-        self._network = hyper.make_scorer(train.features.shape[1]).to(self._device)
+        self._network = hyper.make_scorer(len(train.factors)).to(self._device)
         self._optimiser = torch.optim.AdamW(
             self._network.parameters(), lr=hyper.learning_rate, weight_decay=hyper.weight_decay
         )
@@ -179,7 +179,7 @@ class NetworkTraining:
             for block in self._cube.blocks(self._valid_labels, self._hyper.batch_sessions):
                 given = self._score(block).float().cpu().numpy()
                 scores[block.first : block.first + len(given), block.columns] = given
-        index = self._valid.features.index[self._valid.rows]
+        index = self._valid.index
         scored = pd.Series(scores[self._cube.locate(self._valid.rows)], index=index)
         coefficients = information_coefficients(scored, pd.Series(self._valid.labels, index=index))
         return float(coefficients["rank_ic"].mean())

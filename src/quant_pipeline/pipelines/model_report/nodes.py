@@ -16,7 +16,8 @@ from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.factors.labels import compute_labels
 from quant_pipeline.models.bundle import ModelBundle
-from quant_pipeline.models.training import is_member
+from quant_pipeline.models.panel_rows import in_sessions, in_span, is_member
+from quant_pipeline.models.panels import Features, take_rows
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.prediction.nodes import require_factors
 
@@ -68,7 +69,7 @@ def compare_models(
 
 def monitor_model(
     bundle: ModelBundle,
-    features: pd.DataFrame,
+    features: Features,
     labels: pd.DataFrame,
     universe_members: pd.DataFrame,
     label: LabelParameters,
@@ -102,20 +103,18 @@ def monitor_model(
     """
     factors = list(bundle.facts.expressions)
     member = is_member(features.index, universe_members)
-    datetimes = features.index.get_level_values("datetime")
     window = {name: [pd.Timestamp(day) for day in span] for name, span in bundle.facts.window.items()}
-    since = np.flatnonzero(member & (datetimes >= window["valid"][0]))
+    since = np.flatnonzero(member & in_span(features.index, window["valid"][0]))
     try:
         require_factors(bundle.facts, feature_set.computed_expressions())
         scores = bundle.predict(features, since)
     except ModelError as error:
         return _not_compared(bundle, error.message, label, monitoring)
-    recent_days = datetimes.unique()[-monitoring.recent_sessions :]
-    in_training = member & (datetimes >= window["train"][0]) & (datetimes <= window["train"][1])
-    is_recent = member & datetimes.isin(recent_days)
-    drift = compare_distributions(
-        features[factors].iloc[sample_rows(in_training)], features[factors].iloc[sample_rows(is_recent)], monitoring
-    )
+    recent_days = features.index.unique("datetime")[-monitoring.recent_sessions :]
+    in_training = member & in_span(features.index, *window["train"])
+    is_recent = member & in_sessions(features.index, recent_days)
+    learned, recent = (take_rows(features, sample_rows(chosen), factors) for chosen in (in_training, is_recent))
+    drift = compare_distributions(learned, recent, monitoring)
     rank_ic = information_coefficients(scores, labels["label"])["rank_ic"].dropna()
     promised = rank_ic[rank_ic.index <= window["valid"][1]]
     live = rank_ic[rank_ic.index > window["valid"][1]]

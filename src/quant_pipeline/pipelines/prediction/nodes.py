@@ -17,8 +17,8 @@ from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.market.data import said_to_come_from, source_of
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle
+from quant_pipeline.models.panel_rows import is_member
 from quant_pipeline.models.spec import ModelSpec
-from quant_pipeline.models.training import is_member
 
 logger = logging.getLogger(__name__)
 

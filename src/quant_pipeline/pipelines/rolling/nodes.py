@@ -18,8 +18,10 @@ from quant_pipeline.models.date_splits import (
     combinatorial_splits,
     split_sessions,
 )
+from quant_pipeline.models.panel_rows import in_sessions, is_member
+from quant_pipeline.models.panels import Features
 from quant_pipeline.models.rolling_windows import RollingParameters, rolling_windows
-from quant_pipeline.models.training import is_member, train_or_keep
+from quant_pipeline.models.training import train_or_keep
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.training.records import ModelSetting, TrainingData, judge_on_test, learn
 from quant_pipeline.pipelines.wiring import takes_records
@@ -49,7 +51,7 @@ def train_windows(
 
 def predict_windows(
     bundles: StoredBundles,
-    features: pd.DataFrame,
+    features: Features,
     universe_members: pd.DataFrame,
     sessions: pd.DataFrame,
     label: LabelParameters,
@@ -70,7 +72,6 @@ def predict_windows(
         When a window has no bundle.
     """
     member = is_member(features.index, universe_members)
-    datetimes = features.index.get_level_values("datetime")
     parts = []
     days = pd.DatetimeIndex(sessions["date"])
     windows = list(rolling_windows(days, rolling.within(split, days), label.horizon))
@@ -81,7 +82,7 @@ def predict_windows(
             "only what is missing: `kedro run --pipelines rolling`"
         )
     for window in windows:
-        rows = np.flatnonzero(member & datetimes.isin(window.segments["test"]))
+        rows = np.flatnonzero(member & in_sessions(features.index, window.segments["test"]))
         scores = bundles[window.name].predict(features, rows).to_frame()
         parts.append(scores.assign(window=pd.array([window.name] * len(scores), dtype="str")))
     return pd.concat(parts)

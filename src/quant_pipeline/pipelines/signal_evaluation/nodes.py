@@ -13,7 +13,7 @@ from quant_pipeline.evaluation.information_coefficient import information_coeffi
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.labels import compute_labels
-from quant_pipeline.models.training import is_member
+from quant_pipeline.models.panel_rows import is_member
 from quant_pipeline.pipelines.backtest.measuring import measure_backtest
 from quant_pipeline.pipelines.market_tables import MarketTables, TradingRules
 from quant_pipeline.pipelines.signal_evaluation.parameters import SignalEvaluationParameters

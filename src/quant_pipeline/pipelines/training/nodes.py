@@ -10,8 +10,10 @@ from quant_pipeline.common.tasks import run_tasks
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, rank_ic_t, summarise
 from quant_pipeline.models.bundle import ModelBundle
 from quant_pipeline.models.date_splits import SplitParameters, split_sessions
+from quant_pipeline.models.panel_rows import in_sessions, is_member
+from quant_pipeline.models.panels import Features
 from quant_pipeline.models.spec import ModelSpec
-from quant_pipeline.models.training import continue_or_keep, is_member, train_or_keep
+from quant_pipeline.models.training import continue_or_keep, train_or_keep
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 from quant_pipeline.pipelines.training.records import Learner, ModelSetting, TrainingData, learn
 from quant_pipeline.pipelines.wiring import takes_records
@@ -76,7 +78,7 @@ def _seal(
 
 def predict_out_of_sample(
     bundle: ModelBundle,
-    features: pd.DataFrame,
+    features: Features,
     universe_members: pd.DataFrame,
     sessions: pd.DataFrame,
     label: LabelParameters,
@@ -91,9 +93,8 @@ def predict_out_of_sample(
         was trained to predict, and ``bundle``, its identity.
     """
     segments = split_sessions(pd.DatetimeIndex(sessions["date"]), split, label.horizon)
-    datetimes = features.index.get_level_values("datetime")
     wanted = segments["valid"].union(segments["test"])
-    rows = np.flatnonzero(is_member(features.index, universe_members) & datetimes.isin(wanted))
+    rows = np.flatnonzero(is_member(features.index, universe_members) & in_sessions(features.index, wanted))
     scores = bundle.predict(features, rows).to_frame()
     in_test = scores.index.get_level_values("datetime").isin(segments["test"])
     said = {name: pd.array([text] * len(scores), dtype="str") for name, text in _said_by(bundle).items()}

@@ -16,8 +16,10 @@ from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.factors.labels import expression_of
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle
+from quant_pipeline.models.panel_rows import in_sessions, is_member
+from quant_pipeline.models.panels import Features
 from quant_pipeline.models.spec import ModelSpec
-from quant_pipeline.models.training import is_member, train_bundle
+from quant_pipeline.models.training import train_bundle
 from quant_pipeline.pipelines.features.nodes import LabelParameters
 
 
@@ -28,7 +30,7 @@ class TrainingData:
     Attributes
     ----------
     features
-        Panel ``(datetime, instrument) × factor`` of the model's feature set.
+        Panel ``(datetime, instrument) × factor`` of the model's feature set, as a table or read when it is needed.
     labels
         Panel with column ``label``; NaN where it is not realised.
     universe_members
@@ -37,7 +39,7 @@ class TrainingData:
         ``date`` of every session.
     """
 
-    features: pd.DataFrame
+    features: Features
     labels: pd.DataFrame
     universe_members: pd.DataFrame
     sessions: pd.DataFrame
@@ -49,7 +51,7 @@ class TrainingData:
 
     def members_in(self, sessions: pd.DatetimeIndex) -> npt.NDArray[np.int64]:
         """Return the rows of the features that belong to the universe of one of the sessions."""
-        return np.flatnonzero(self._is_member & self.features.index.get_level_values("datetime").isin(sessions))
+        return np.flatnonzero(self._is_member & in_sessions(self.features.index, sessions))
 
     @cached_property
     def _is_member(self) -> npt.NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from quant_pipeline.common.exceptions import ConfigurationError, ModelError
 from quant_pipeline.common.progress import track
 from quant_pipeline.common.tasks import run_tasks
 from quant_pipeline.models.date_splits import SplitParameters
+from quant_pipeline.models.panel_rows import known_at_close
 from quant_pipeline.models.rolling_windows import RollingWindow
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.tuning import (
@@ -57,7 +58,7 @@ def search_hyper_parameters(
     name = study.study_name
     folds = tuning_folds(data.days, split, tuning, setting.label.horizon)
     last = folds[-1].segments["test"][-1]
-    known = replace(data, features=data.features[data.features.index.get_level_values("datetime") <= last])
+    known = replace(data, features=known_at_close(data.features, last))
     killed = close_killed_trials(study)
     if killed:
         logger.warning("%s: %d trials that a run left unfinished are closed and repeated", name, len(killed))

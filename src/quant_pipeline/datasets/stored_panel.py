@@ -1,0 +1,199 @@
+"""A panel in files, one for each year, of which only the years and columns are read that are asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.datasets.panel_years import ATTRIBUTES, DAY, INSTRUMENT
+
+
+class _Year(NamedTuple):
+    """A file, the first of its rows as a place in the panel, and how it was when the panel was opened."""
+
+    file: Path
+    first: int
+    stamp: tuple[int, int]
+
+
+class StoredPanel:
+    """A panel ``(datetime, instrument) × column``, float32, whose values stay in their files until they are read.
+
+    Attributes
+    ----------
+    index
+        Of all rows, sorted.
+    columns
+        Names of the columns.
+    attrs
+        What pandas keeps of a table beside its values.
+    seams
+        Places at which the rows of another year begin.
+    """
+
+    def __init__(
+        self, years: Sequence[_Year], index: pd.MultiIndex, names: Sequence[str], attributes: dict[str, Any]
+    ) -> None:
+        self._years = [year for year in years if year.first < len(index)]
+        self.index, self.attrs = index, attributes
+        self.columns = pd.Index(names, dtype="str")
+        self.seams = [year.first for year in self._years[1:]]
+
+    @classmethod
+    def open(cls, files: Sequence[Path], as_of: str | None = None) -> StoredPanel | None:
+        """Read the index of all years.
+
+        Parameters
+        ----------
+        files
+            In the order of the years.
+        as_of
+            Last session that belongs to the panel; None: all do.
+
+        Returns
+        -------
+        StoredPanel or None
+            None where the years differ in their columns, hold other values than float32, or are not in their order.
+        """
+        schemas = [pq.read_schema(file) for file in files]
+        names = [name for name in schemas[0].names if name not in (DAY, INSTRUMENT)]
+        stamps = [_stamp(file) for file in files]
+        indexed = _read_index(files) if _lie_alike(schemas, names) else None
+        if indexed is None:
+            return None
+        index, firsts = indexed
+        if as_of is not None:
+            known = index.levels[0].searchsorted(pd.Timestamp(as_of), side="right")
+            index = index[: int(np.searchsorted(index.codes[0], known))].remove_unused_levels()
+        attributes = [json.loads((schema.metadata or {}).get(ATTRIBUTES, b"{}")) for schema in schemas]
+        said = attributes[0] if all(each == attributes[0] for each in attributes) else {}
+        years = [_Year(*year) for year in zip(files, firsts, stamps, strict=True)]
+        return cls(years, index, names, said)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.index)
+
+    def __repr__(self) -> str:
+        """Say what it holds, and how it is read."""
+        return f"<StoredPanel of {len(self.index):,} rows and {len(self.columns)} columns; `.read()` makes it a table>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as a table: other processes may not have the files."""
+        return pd.DataFrame, (self.read(),)
+
+    def read(self, rows: slice | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Read rows and columns into a table.
+
+        Parameters
+        ----------
+        rows
+            Stretch of rows by their places; None reads all.
+        columns
+            Names, in the order that they are wanted in; None reads all.
+
+        Raises
+        ------
+        KeyError
+            When there is no such column.
+        MarketDataError
+            When the panel was written again since it was opened.
+        """
+        names = list(self.columns if columns is None else columns)
+        if unknown := [name for name in names if name not in self.columns]:
+            raise KeyError(f"the panel has no columns {unknown[:5]}")
+        start, stop, _ = (slice(None) if rows is None else rows).indices(len(self.index))
+        values = np.empty((len(names), max(stop - start, 0)), dtype=np.float32)
+        ends = [*self.seams, len(self.index)]
+        for year, end in zip(self._years, ends, strict=True):
+            first, last = max(start, year.first), min(stop, end)
+            if first < last:
+                _require_unchanged(year)
+                wanted = slice(first - year.first, last - year.first)
+                _read_values(year.file, names, wanted, values[:, first - start : last - start])
+        index = self.index if rows is None else self.index[start:stop]
+        table = pd.DataFrame(values.T, index=index, columns=pd.Index(names, dtype="str"), copy=False)
+        table.attrs = dict(self.attrs)
+        return table
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    status = file.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _require_unchanged(year: _Year) -> None:
+    try:
+        is_same = _stamp(year.file) == year.stamp
+    except FileNotFoundError:
+        is_same = False
+    if not is_same:
+        raise MarketDataError(
+            f"{year.file} was written again while the panel was in use; what was read before does not belong to it. "
+            "Run the stage again"
+        )
+
+
+def _lie_alike(schemas: Sequence[pa.Schema], names: Sequence[str]) -> bool:
+    """Return whether all files have the same columns, all of them float32."""
+    return all(
+        schema.names == schemas[0].names and all(schema.field(name).type == pa.float32() for name in names)
+        for schema in schemas
+    )
+
+
+def _read_index(files: Sequence[Path]) -> tuple[pd.MultiIndex, list[int]] | None:
+    """Read the index of all years and the first place of each; None when the sessions are not in their order."""
+    days: list[npt.NDArray[np.datetime64]] = []
+    sessions: list[npt.NDArray[np.int32]] = []
+    coded: list[pa.DictionaryArray] = []
+    firsts, rows_so_far, days_so_far = [], 0, 0
+    for file in files:
+        rows = pq.read_table(file, columns=[DAY, INSTRUMENT], read_dictionary=[INSTRUMENT]).combine_chunks()
+        every = rows.column(DAY).to_numpy()
+        steps = np.diff(every)
+        if (steps < np.timedelta64(0)).any() or (days and len(days[-1]) and len(every) and every[0] <= days[-1][-1]):
+            return None
+        begins = np.concatenate([[True], steps > np.timedelta64(0)]) if len(every) else np.zeros(0, dtype=bool)
+        sessions.append((days_so_far - 1 + np.cumsum(begins)).astype(np.int32))
+        days.append(every[begins])
+        coded.append(rows.column(INSTRUMENT).combine_chunks())
+        firsts.append(rows_so_far)
+        rows_so_far, days_so_far = rows_so_far + len(every), days_so_far + len(days[-1])
+    known = sorted(set().union(*(each.dictionary.to_pylist() for each in coded)))
+    index = pd.MultiIndex(
+        levels=[pd.DatetimeIndex(np.concatenate(days)), pd.Index(known, dtype="str")],
+        codes=[np.concatenate(sessions), np.concatenate([_places(each, known) for each in coded])],
+        names=[DAY, INSTRUMENT],
+        verify_integrity=False,
+    )
+    return index, firsts
+
+
+def _places(coded: pa.DictionaryArray, known: Sequence[str]) -> npt.NDArray[np.int32]:
+    place = pc.index_in(coded.dictionary, pa.array(known, type=coded.dictionary.type)).to_numpy()
+    return np.asarray(place, dtype=np.int32)[coded.indices.to_numpy()]
+
+
+def _read_values(file: Path, names: Sequence[str], rows: slice, into: npt.NDArray[np.float32]) -> None:
+    """Read rows of a year; of its row groups only those that have any of them."""
+    with pq.ParquetFile(file, memory_map=True) as stored:
+        begin = 0
+        for group in range(stored.num_row_groups):
+            end = begin + stored.metadata.row_group(group).num_rows
+            first, last = max(rows.start, begin), min(rows.stop, end)
+            if first < last:
+                table = stored.read_row_group(group, columns=list(names)).slice(first - begin, last - first)
+                for name, column in zip(names, into, strict=True):
+                    column[first - rows.start : last - rows.start] = table.column(name).to_numpy()
+            begin = end

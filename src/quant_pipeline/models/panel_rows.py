@@ -1,0 +1,82 @@
+"""Which rows of a panel are meant: by session, by membership, by label.
+
+A panel of fifty million rows is looked up by the codes of its index in a grid of sessions and instruments; a hash table
+of its rows would take more memory than their features.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from quant_pipeline.models.panels import FeaturePanel, Features, MemoryPanel, PanelView, as_panel, session_starts
+
+Places = npt.NDArray[np.intp]
+
+
+def in_sessions(index: pd.MultiIndex, sessions: pd.DatetimeIndex) -> npt.NDArray[np.bool_]:
+    """Return which rows belong to one of the sessions."""
+    return np.asarray(index.levels[0].isin(sessions)[index.codes[0]])
+
+
+def in_span(index: pd.MultiIndex, first: pd.Timestamp, last: pd.Timestamp | None = None) -> npt.NDArray[np.bool_]:
+    """Return which rows lie between two dates, both included; None: up to the end."""
+    days = index.levels[0]
+    return np.asarray(((days >= first) & (days <= (days.max() if last is None else last)))[index.codes[0]])
+
+
+def known_at_close(features: Features, session: pd.Timestamp) -> FeaturePanel:
+    """Return the rows of a panel up to a session; nothing is read or copied of a panel in the order of sessions."""
+    panel = as_panel(features)
+    known = panel.index.levels[0].searchsorted(session, side="right")
+    days = panel.index.codes[0]
+    if session_starts(panel.index) is None:
+        return MemoryPanel(panel.read()[days < known])
+    return PanelView(panel, slice(0, int(np.searchsorted(days, known))))
+
+
+def is_member(index: pd.MultiIndex, members: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Return which rows of a panel belong to the universe of their session.
+
+    Parameters
+    ----------
+    index
+        Of the panel, ``(datetime, instrument)``.
+    members
+        ``date``, ``instrument``: the universe.
+    """
+    session, instrument = (
+        _places_of(level, members[column]) for level, column in zip(index.levels, ("date", "instrument"), strict=True)
+    )
+    known = (session >= 0) & (instrument >= 0)
+    grid = np.zeros(index.levshape, dtype=bool)
+    grid[session[known], instrument[known]] = True
+    return np.asarray(grid[index.codes[0], index.codes[1]])
+
+
+def labels_of_rows(index: pd.MultiIndex, labels: pd.Series) -> pd.Series:
+    """Return the label of every row of a panel; NaN where there is none.
+
+    Parameters
+    ----------
+    index
+        Of the panel, ``(datetime, instrument)``.
+    labels
+        On the same kind of index, each of its rows once.
+    """
+    session, instrument = (
+        level.get_indexer(own)[codes]
+        for level, own, codes in zip(index.levels, labels.index.levels, labels.index.codes, strict=True)
+    )
+    known = (session >= 0) & (instrument >= 0)
+    grid = np.full(index.levshape, np.nan, dtype=labels.dtype)
+    grid[session[known], instrument[known]] = labels.to_numpy()[known]
+    return pd.Series(grid[index.codes[0], index.codes[1]], index=index, name=labels.name)
+
+
+def _places_of(level: pd.Index, values: pd.Series) -> Places:
+    """Return the place of each value in a level; -1 where it is not there."""
+    codes, known = pd.factorize(values)
+    # One more place, for what is missing: its code is -1.
+    return np.append(level.get_indexer(np.asarray(known)), -1)[codes]

@@ -1,0 +1,63 @@
+"""A panel behind the processors of a model, processed when it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import psutil
+
+from quant_pipeline.factors.feature_sets import TRADED
+from quant_pipeline.factors.processors import ProcessorChain
+from quant_pipeline.models.panels import FeaturePanel, blocks_of, columns_of
+
+KEPT_SHARE: Final = 0.25
+"""Part of the memory of the machine up to which a processed panel is kept, so that it is processed once."""
+
+
+class ProcessedPanel:
+    """Features behind fitted processors, see `FeaturePanel`.
+
+    Parameters
+    ----------
+    panel
+        Unprocessed features; their columns are those that the processors need.
+    chain
+        Fitted processors.
+    several_passes
+        Whether the rows are read more than once: what is processed is then kept, if the memory allows.
+    """
+
+    def __init__(self, panel: FeaturePanel, chain: ProcessorChain, *, several_passes: bool = False) -> None:
+        self._panel, self._chain = panel, chain
+        self.index, self.seams = panel.index, panel.seams
+        self.columns = panel.columns.drop(TRADED, errors="ignore")
+        self._kept: pd.DataFrame | None = None
+        size = len(self.index) * len(self.columns) * np.dtype(np.float32).itemsize
+        self._is_to_be_kept = several_passes and chain.changes and size <= KEPT_SHARE * psutil.virtual_memory().total
+
+    @property
+    def attrs(self) -> Mapping[Any, Any]:
+        """Of the unprocessed panel."""
+        return self._panel.attrs
+
+    def read(self, rows: slice | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return processed rows, which are whole sessions; see `FeaturePanel.read`."""
+        if self._kept is None and self._is_to_be_kept:
+            self._kept = self._process()
+        if self._kept is not None:
+            table = self._kept if rows is None else self._kept.iloc[rows]
+        else:
+            table = self._process() if rows is None else self._chain.transform(self._panel.read(rows))
+        return table if columns is None else columns_of(table, list(columns))
+
+    def _process(self) -> pd.DataFrame:
+        """Process all rows into one array, block by block."""
+        if not self._chain.changes:
+            return self._chain.transform(self._panel.read())
+        values = np.empty((len(self.columns), len(self.index)), dtype=np.float32)
+        for block in blocks_of(self._panel, slice(0, len(self.index))):
+            values[:, block] = self._chain.transform(self._panel.read(block)).to_numpy(dtype=np.float32).T
+        return pd.DataFrame(values.T, index=self.index, columns=self.columns, copy=False)
