@@ -11,6 +11,7 @@ from kedro.io import DataCatalog, MemoryDataset
 
 from quant_pipeline.cli.export import export, table_of
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.models.panels import MemoryPanel
 
 HELD = pd.DataFrame({"instrument": ["AAA", "=B"], "quantity": [10, 5], "price": [0.1 + 0.2, 2.0]})
 
@@ -56,10 +57,12 @@ def test_a_panel_gets_its_index_as_columns_and_a_mapping_is_one_row():
         {
             "panel": MemoryDataset(pd.DataFrame({"score": [1.0]}, index=index)),
             "facts": MemoryDataset({"sharpe": 1.5, "of": {"model": "a"}}),
+            "stored": MemoryDataset(MemoryPanel(pd.DataFrame({"factor": [2.0]}, index=index))),
             "text": MemoryDataset("a page"),
         }
     )
     assert table_of(catalog, "panel").columns.tolist() == ["datetime", "instrument", "score"]
+    assert table_of(catalog, "stored").columns.tolist() == ["datetime", "instrument", "factor"]
     assert table_of(catalog, "facts").to_dict("records") == [{"sharpe": 1.5, "of.model": "a"}]
     with pytest.raises(ConfigurationError, match="'text' is no table but str"):
         table_of(catalog, "text")

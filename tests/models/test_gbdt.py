@@ -1,11 +1,15 @@
 """Objectives of the trees, and what stops their growth."""
 
+import lightgbm
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
+from quant_pipeline.models import panels, processed
 from quant_pipeline.models.algorithms.lightgbm import LightGBMHyper
-from quant_pipeline.models.gbdt import fit_trees, grade, load_trees
+from quant_pipeline.models.fitted import Samples
+from quant_pipeline.models.gbdt import fit_trees, grade, load_trees, tree_parameters
 
 SMALL = {"min_data_in_leaf": 20, "lambda_l2": 1.0, "threads": 1, "rounds": 40, "patience": 10}
 
@@ -51,3 +55,34 @@ def test_a_continuation_keeps_the_trees_that_are_there(samples):
     np.testing.assert_array_equal(kept, first.predict(samples["valid"]))
     again = load_trees(second.weights())
     np.testing.assert_array_equal(again.predict(samples["valid"]), second.predict(samples["valid"]))
+
+
+@pytest.mark.parametrize(("sessions", "instruments"), [(200, 10), (300, 1000)], ids=["all_rows", "a_sample_of_rows"])
+def test_blocks_of_rows_give_the_trees_of_one_array(sessions, instruments, monkeypatch):
+    """Bins are chosen by all rows, or by the 200,000 that LightGBM draws; a factor that no leaf divides is left out."""
+    days = pd.bdate_range("2020-01-01", periods=sessions)
+    index = pd.MultiIndex.from_product([days, range(instruments)], names=["datetime", "instrument"])
+    random = np.random.default_rng(8)
+    values = random.normal(size=(len(index), 4)).astype("float32")
+    values[random.random(len(index)) < 0.3, 1] = np.nan
+    values[random.random(len(index)) < 0.5, 2] = 0.0
+    values[:, 3] = random.random(len(index)) < 0.02
+    labels = (values[:, 0] + 3 * values[:, 3] + random.normal(size=len(index))).astype("float32")
+    rows = np.split(np.arange(len(index)), [len(index) * 3 // 4])
+    train, valid = (Samples(pd.DataFrame(values, index).rename(columns=str), each, labels[each]) for each in rows)
+    fewest = len(index) // 40
+    hyper = LightGBMHyper(rounds=4, min_data_in_leaf=fewest, feature_fraction=0.5, threads=1)
+    monkeypatch.setattr(panels, "AT_ONCE", values.size // 7)
+    monkeypatch.setattr(processed, "KEPT_SHARE", 0.0)
+    fitted = fit_trees(train, valid, hyper, seed=3)
+    data = lightgbm.Dataset(values[rows[0]], train.labels)
+    expected = lightgbm.train(
+        tree_parameters(hyper, seed=3) | {"objective": "regression", "metric": "l2"},
+        data,
+        num_boost_round=4,
+        valid_sets=[data, lightgbm.Dataset(values[rows[1]], valid.labels, reference=data)],
+        callbacks=[lightgbm.early_stopping(hyper.patience, verbose=False)],
+    )
+    kept = lightgbm.Booster(model_str=expected.model_to_string(num_iteration=expected.best_iteration))
+    assert fitted.booster.model_to_string() == kept.model_to_string()
+    assert fitted.booster.num_trees() == 4

@@ -9,7 +9,7 @@ import pytest
 from quant_pipeline.datasets.panel import YearlyPanel
 from quant_pipeline.factors.feature_sets import TRADED
 from quant_pipeline.factors.processors import CrossSectionalRank, FillMissing, ProcessorChain
-from quant_pipeline.models import panels, scoring
+from quant_pipeline.models import panels, processed, scoring
 from quant_pipeline.models.fingerprint import changes, fingerprint
 from quant_pipeline.models.processed import ProcessedPanel
 from quant_pipeline.models.spec import ModelSpec
@@ -64,10 +64,12 @@ EVERY_KIND = [
 ]
 
 
-@pytest.mark.parametrize("processors", [None, EVERY_KIND], ids=["default", "every_kind"])
+@pytest.mark.parametrize(
+    ("processors", "kept_share"), [(None, 1.0), (EVERY_KIND, 0.0)], ids=["default_kept", "every_kind_in_blocks"]
+)
 @pytest.mark.parametrize("algorithm", ["lightgbm", "ridge", "elastic_net", "gru"])
 def test_a_stored_panel_gives_the_bits_of_a_table(
-    algorithm, processors, make_facts, table, stored, others, monkeypatch
+    algorithm, processors, kept_share, make_facts, table, stored, others, monkeypatch
 ):
     facts = make_facts(algorithm)
     if processors is not None:
@@ -75,6 +77,7 @@ def test_a_stored_panel_gives_the_bits_of_a_table(
         facts = replace(facts, spec=spec)
     whole = train_bundle(facts, table, *others)
     expected = whole.predict(table)
+    monkeypatch.setattr(processed, "KEPT_SHARE", kept_share)
     monkeypatch.setattr(panels, "AT_ONCE", FEW_VALUES)
     monkeypatch.setattr(scoring, "SCORED_AT_ONCE", 3 * FEW_VALUES)
     in_blocks = train_bundle(facts, stored, *others)
@@ -90,11 +93,11 @@ def test_a_stored_panel_gives_the_bits_of_a_table(
 def test_rows_are_processed_alike_whether_they_are_kept_or_not(several_passes, stored, monkeypatch):
     chain = ProcessorChain([CrossSectionalRank(), FillMissing()])
     monkeypatch.setattr(panels, "AT_ONCE", FEW_VALUES)
-    processed = ProcessedPanel(stored, chain, several_passes=several_passes)
+    behind = ProcessedPanel(stored, chain, several_passes=several_passes)
     expected = chain.transform(stored.read())
     for rows in (slice(40, 80), slice(0, 20), slice(80, 160)):
-        pd.testing.assert_frame_equal(processed.read(rows), expected.iloc[rows], check_exact=True)
-    pd.testing.assert_frame_equal(processed.read(columns=["noise_a"]), expected[["noise_a"]], check_exact=True)
+        pd.testing.assert_frame_equal(behind.read(rows), expected.iloc[rows], check_exact=True)
+    pd.testing.assert_frame_equal(behind.read(columns=["noise_a"]), expected[["noise_a"]], check_exact=True)
 
 
 def test_the_fingerprint_of_a_stored_panel_is_that_of_its_table(make_facts, table, stored, others, monkeypatch):
@@ -125,6 +128,7 @@ def test_training_and_prediction_read_a_block_at_a_time(algorithm, make_facts, t
     facts = replace(facts, spec=facts.spec.model_copy(update={"processors": []}))
     filled = table.fillna(0.0)
     expected = train_bundle(facts, filled, *others)
+    monkeypatch.setattr(processed, "KEPT_SHARE", 0.0)
     monkeypatch.setattr(panels, "AT_ONCE", FEW_VALUES)
     monkeypatch.setattr(scoring, "SCORED_AT_ONCE", FEW_VALUES)
     watched = Watched(filled)

@@ -67,6 +67,8 @@ def table_of(catalog: DataCatalog, name: str) -> pd.DataFrame:
     """
     import pandas as pd
 
+    from quant_pipeline.models.panels import FeaturePanel
+
     known = sorted(each for each in catalog.keys() if not each.startswith(("params:", "parameters")))  # noqa: SIM118
     if name not in catalog:
         near = get_close_matches(name, known, n=1)
@@ -77,6 +79,8 @@ def table_of(catalog: DataCatalog, name: str) -> pd.DataFrame:
     if not catalog.exists(name):
         raise ConfigurationError(f"nothing is stored in '{name}' yet; run the pipeline that makes it first")
     data = catalog.load(name)
+    if isinstance(data, FeaturePanel):
+        data = data.read()
     if isinstance(data, dict):
         data = pd.json_normalize(data)
     if isinstance(data, pd.Series):

@@ -92,13 +92,17 @@ class Samples:
     def batches(self, size: int) -> Iterator[tuple[slice, Floats]]:
         """Yield as `blocks`, but always as many rows, and the rest at the end: sums of batches are the same everywhere.
 
-        The array of a batch is used again for the next one.
+        A batch is a part of an array that is used again for others.
         """
         batch = np.empty((min(size, len(self.rows)), len(self.factors)), dtype=np.float32)
         done = filled = 0
         for _, block in self.blocks():
             used = 0
             while used < len(block):
+                if not filled and len(block) - used >= size:
+                    yield slice(done, done + size), block[used : used + size]
+                    done, used = done + size, used + size
+                    continue
                 count = min(len(block) - used, len(batch) - filled)
                 batch[filled : filled + count] = block[used : used + count]
                 used, filled = used + count, filled + count

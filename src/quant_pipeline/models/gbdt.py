@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import lightgbm
@@ -19,6 +20,7 @@ from quant_pipeline.evaluation.information_coefficient import information_coeffi
 from quant_pipeline.models.algorithms.boosted_trees import LeavesHyper
 from quant_pipeline.models.algorithms.lightgbm import LightGBMHyper
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve, metrics_curve
+from quant_pipeline.models.processed import fits_in_memory
 
 logger = logging.getLogger(__name__)
 
@@ -62,9 +64,10 @@ def fit_trees(
         "metric": "None" if by_rank_ic else METRICS[hyper.objective],
     }
     # A continuation first scores all rows with the trees that are there, so it needs them in one array.
-    values = _in_blocks if previous is None else _in_one_array
-    data = _dataset(train, hyper, values)
-    reference = _dataset(valid, hyper, values, reference=data)
+    in_one_array = previous is not None or fits_in_memory(len(train.rows), len(train.factors))
+    make = partial(_in_one_array if in_one_array else _in_blocks, free_raw_data=previous is None)
+    data = _dataset(make, train, hyper)
+    reference = _dataset(make, valid, hyper, reference=data)
     seen: dict[str, dict[str, list[float]]] = {}
     booster = lightgbm.train(
         parameters,
@@ -158,9 +161,11 @@ class _BlockDataset(lightgbm.Dataset):
     """A data set that is filled block by block, with the bins that LightGBM would choose for one array."""
 
     def get_params(self) -> dict[str, Any]:
-        """Return what bins depend on: for an array LightGBM also leaves out factors that no leaf could divide."""
-        given = self.params or {}
-        return super().get_params() | {name: given[name] for name in ("min_data_in_leaf",) if name in given}
+        """Return all parameters, as for an array.
+
+        The rows to choose bins by depend on the seed, and the factors that are left out on the size of a leaf.
+        """
+        return dict(self.params or {})
 
 
 def _in_blocks(samples: Samples, **options: Any) -> lightgbm.Dataset:
@@ -173,16 +178,16 @@ def _in_one_array(samples: Samples, **options: Any) -> lightgbm.Dataset:
 
 
 def _dataset(
+    make: Callable[..., lightgbm.Dataset],
     samples: Samples,
     hyper: LightGBMHyper,
-    make: Callable[..., lightgbm.Dataset],
     reference: lightgbm.Dataset | None = None,
 ) -> lightgbm.Dataset:
     labels, group = samples.labels, None
     if METRICS[hyper.objective] == "ndcg":
         labels = grade(samples, hyper.grades)
         group = np.unique(samples.sessions, return_counts=True)[1]
-    return make(samples, label=labels, group=group, reference=reference, free_raw_data=False)
+    return make(samples, label=labels, group=group, reference=reference)
 
 
 def grade(samples: Samples, grades: int) -> npt.NDArray[np.float32]:

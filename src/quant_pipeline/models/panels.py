@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ AT_ONCE: Final = 2**24
 """Values of a panel that are read and processed together; 64 MiB in single precision."""
 
 
+@runtime_checkable
 class FeaturePanel(Protocol):
     """A panel ``(datetime, instrument) × factor`` of which rows and columns are read when they are needed."""
 

@@ -14,7 +14,12 @@ from quant_pipeline.factors.processors import ProcessorChain
 from quant_pipeline.models.panels import FeaturePanel, blocks_of, columns_of
 
 KEPT_SHARE: Final = 0.25
-"""Part of the memory of the machine up to which a processed panel is kept, so that it is processed once."""
+"""Part of the memory of the machine up to which features are kept in one array; larger ones are read block by block."""
+
+
+def fits_in_memory(rows: int, columns: int) -> bool:
+    """Return whether features in single precision may be kept in one array."""
+    return rows * columns * np.dtype(np.float32).itemsize <= KEPT_SHARE * psutil.virtual_memory().total
 
 
 class ProcessedPanel:
@@ -35,8 +40,8 @@ class ProcessedPanel:
         self.index, self.seams = panel.index, panel.seams
         self.columns = panel.columns.drop(TRADED, errors="ignore")
         self._kept: pd.DataFrame | None = None
-        size = len(self.index) * len(self.columns) * np.dtype(np.float32).itemsize
-        self._is_to_be_kept = several_passes and chain.changes and size <= KEPT_SHARE * psutil.virtual_memory().total
+        fits = fits_in_memory(len(self.index), len(self.columns))
+        self._is_to_be_kept = several_passes and chain.changes and fits
 
     @property
     def attrs(self) -> Mapping[Any, Any]:

@@ -83,8 +83,8 @@ class FittedLinear:
         score = np.full(len(samples.rows), self._intercept)
         for part, values in samples.blocks():
             # Summed column by column: a matrix product may round differently for another number of rows.
-            for column, coefficient in enumerate(self._coefficients):
-                score[part] += values[:, column].astype(np.float64) * coefficient
+            for column, coefficient in zip(np.ascontiguousarray(values.T), self._coefficients, strict=True):
+                score[part] += column.astype(np.float64) * coefficient
         return score
 
     def weights(self) -> dict[str, bytes]:
