@@ -18,6 +18,7 @@ from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.datasets import panel as panel_module
 from quant_pipeline.datasets.panel import MANIFEST, YearlyPanel
 from quant_pipeline.datasets.panel_years import schema_of, to_arrow
+from quant_pipeline.models.panels import PanelView
 
 
 def panel(sessions):
@@ -348,7 +349,10 @@ class TestReadingParts:
         assert list(stored.index.levels[0]) == list(written.index.levels[0][:2])
 
     def test_it_travels_to_another_process_as_a_table(self, written, dataset):
-        pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(dataset.load())), written)
+        pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(dataset.load())).read(), written)
+        stretch = PanelView(dataset.load(), slice(2, 6), ["other"])
+        assert len(pickle.dumps(stretch)) < len(pickle.dumps(dataset.load()))
+        pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(stretch)).read(), written.iloc[2:6][["other"]])
 
     def test_years_of_different_types_are_read_behind_the_same_interface(self, written, tmp_path):
         dataset = YearlyPanel(str(tmp_path), lazy=True)

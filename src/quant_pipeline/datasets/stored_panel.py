@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.datasets.panel_years import ATTRIBUTES, DAY, INSTRUMENT
+from quant_pipeline.models.panels import MemoryPanel
 
 
 class _Year(NamedTuple):
@@ -90,7 +91,7 @@ class StoredPanel:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel as a table: other processes may not have the files."""
-        return pd.DataFrame, (self.read(),)
+        return MemoryPanel, (self.read(),)
 
     def read(self, rows: slice | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Read rows and columns into a table.

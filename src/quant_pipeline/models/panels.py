@@ -112,6 +112,10 @@ class PanelView:
         inside = (seam - self._first for seam in self._source.seams)
         self.seams: Sequence[int] = [seam for seam in inside if 0 < seam < len(self.index)]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process as a table of this stretch and these columns alone."""
+        return MemoryPanel, (self.read(),)
+
     @property
     def attrs(self) -> Mapping[Any, Any]:
         """Of the whole panel."""
