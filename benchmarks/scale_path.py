@@ -105,7 +105,7 @@ class ResearchPath:
 
     def __init__(self, folder: Path) -> None:
         self.meter = Meter()
-        self.panel = YearlyPanel(str(folder / "alpha158"))
+        self.panel = YearlyPanel(str(folder / "alpha158"), lazy=True)
         self._folder = folder
         self._loaded: list[str] = []
 
