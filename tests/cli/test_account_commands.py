@@ -4,6 +4,7 @@ import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
+import click
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -52,7 +53,10 @@ OTHERWISE = {
         "reconcile": (1, "is kept by statements; there is no broker to ask"),
         "flatten --yes": (1, "is kept by statements: nothing here reaches its broker. Sell there: 20 AAA"),
     },
-    "broker": {"explain 2025-01-03": (1, "has not closed 2025-01-03; the last one is 2025-03-04")},
+    "broker": {
+        "explain 2025-01-03": (1, "has not closed 2025-01-03; the last one is 2025-03-04"),
+        "protect": (0, "is active; 0 stops are touched"),
+    },
 }
 ELSEWHERE = {
     "new": "test_account.py",
@@ -110,6 +114,17 @@ def run(template, tmp_path, monkeypatch, request):
 def test_every_subcommand_is_tried():
     tried = {words.split()[0] for words in STEPS}
     assert tried | set(ELSEWHERE) == set(command.commands)
+
+
+def test_every_subcommand_takes_the_parameters_of_a_run():
+    """Such as the address of a rehearsal, without which another account is meant."""
+
+    def without(name, entry):
+        if isinstance(entry, click.Group):
+            return [each for word, own in entry.commands.items() for each in without(f"{name} {word}", own)]
+        return [] if {"env", "params"} <= {option.name for option in entry.params} else [name]
+
+    assert without("account", command) == ["account new"]
 
 
 @kinds(statements=REPEATED, broker=REPEATED)

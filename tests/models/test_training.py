@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models import scoring as scoring_module
 from quant_pipeline.models import training as training_module
 from quant_pipeline.models.algorithms import SHIPPED, find_algorithm
+from quant_pipeline.models.networks.scoring import FittedNetwork
 from quant_pipeline.models.panel_rows import is_member
 from quant_pipeline.models.panels import rows_of_windows
 from quant_pipeline.models.training import continue_or_keep, train_bundle, train_or_keep
@@ -64,6 +66,16 @@ def test_the_algorithms_that_continue_are_those_that_the_guide_names():
     assert refuse == {"double_ensemble", "qlib", "signal"}
 
 
+def parameters_of(model):
+    """Return what a network has learned; nothing of other models."""
+    return list(model.network.parameters()) if isinstance(model, FittedNetwork) else []
+
+
+def keeps_means(model):
+    """Whether a network normalises by running means of its batches."""
+    return isinstance(model, FittedNetwork) and any("running_mean" in name for name, _ in model.network.named_buffers())
+
+
 @pytest.mark.parametrize("algorithm", representatives(CONTINUED, {"lightgbm", "gru"}))
 def test_a_continued_model_starts_from_what_the_first_one_knew(
     algorithm, make_facts, features, labels, members, segments
@@ -73,7 +85,10 @@ def test_a_continued_model_starts_from_what_the_first_one_knew(
     later = {"train": segments["train"][60:], "valid": segments["valid"]}
     continued = train_bundle(facts, features, labels, members, later, previous=first)
     both = pd.concat([each.predict(features) for each in (first, continued)], axis=1).dropna()
-    assert both.corr().iloc[0, 1] > 0.9999
+    # Means of batches follow the later window at their own pace, whatever the learning rate.
+    assert both.corr().iloc[0, 1] > (0.99 if keeps_means(first.model) else 0.9999)
+    for before, after in zip(parameters_of(first.model), parameters_of(continued.model), strict=True):
+        torch.testing.assert_close(before, after, rtol=0, atol=1e-4)
     assert continued.identity != first.identity
     for before, after in zip(first.processor_states, continued.processor_states, strict=True):
         assert before.keys() == after.keys()

@@ -24,7 +24,7 @@ from quant_pipeline.pipelines.rolling.nodes import cross_validate, train_windows
 from quant_pipeline.pipelines.training.nodes import train_model
 from quant_pipeline.pipelines.tuning.nodes import search_hyper_parameters
 from quant_pipeline.project import cluster_tasks
-from quant_pipeline.project.cluster import connect
+from quant_pipeline.project.cluster import Sessions, connect, run_namespaces
 from quant_pipeline.project.cluster_tasks import ClusterWorkers, Packed, _Batch
 from tests.helpers.cluster_tasks import refuse, weigh
 from tests.helpers.toy_search import toy
@@ -37,12 +37,18 @@ SPLIT = parameters(AS_OF)["split"]
 
 
 @pytest.fixture(scope="module")
-def workers():
-    """Two processes, reached by the address of their scheduler."""
+def client():
+    """A cluster of two processes."""
     with connect(None, 2) as client:
-        reached = ClusterWorkers(client.scheduler.address)
-        yield reached
-        reached.close()
+        yield client
+
+
+@pytest.fixture(scope="module")
+def workers(client):
+    """The processes, reached by the address of their scheduler."""
+    reached = ClusterWorkers(client.scheduler.address)
+    yield reached
+    reached.close()
 
 
 @pytest.fixture
@@ -164,6 +170,11 @@ def test_a_run_goes_on_when_every_worker_was_killed(workers):
     with tasks_on(workers):
         results = killing(workers, run_tasks(weigh, {"weights": np.ones(3)}, items), 2)
         assert [value for value, _ in results] == [3.0 * number for number in range(40)]
+
+
+def test_every_session_that_fails_is_named(client, tmp_path):
+    with pytest.raises(ModelError, match=r"2 of 2 sessions failed.*first: .*second: "):
+        run_namespaces(client, Sessions(tmp_path, None, "training", {}), ["first", "second"])
 
 
 def test_a_worker_with_other_code_is_refused(monkeypatch):

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from quant_pipeline.cli.options import env_option
+from quant_pipeline.cli.options import env_option, params_option
 from quant_pipeline.cli.sessions import Place
 from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import StaleDataError
@@ -17,14 +17,15 @@ BLOCK = "cost_rules"
 
 @click.command("adopt-slippage")
 @env_option
+@params_option
 @click.pass_obj
-def adopt_slippage(metadata: Place, env: str | None) -> None:
+def adopt_slippage(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
     """Write the slippage that the newest analysis proposes into the account's YAML, under cost_rules."""
     from quant_pipeline.cli.account_yaml import edited, file_of_block, require_reachable
     from quant_pipeline.cli.opened_project import open_project
     from quant_pipeline.common.atomic import write_text
 
-    with open_project(metadata, env) as opened:
+    with open_project(metadata, env, params) as opened:
         proposed = opened.catalog.load("analysis_slippage") if opened.catalog.exists("analysis_slippage") else None
         if proposed is None or proposed.empty:
             least = opened.parameters["analysis"]

@@ -109,7 +109,8 @@ def run_namespaces(client: Client, sessions: Sessions, namespaces: Sequence[str]
 
     futures = {client.submit(run_namespace, sessions, namespace, pure=False): namespace for namespace in namespaces}
     failures = {}
-    for future in track(as_completed(list(futures)), f"running {sessions.pipeline} on the cluster", total=len(futures)):
+    ended = as_completed(list(futures), loop=client.loop)
+    for future in track(ended, f"running {sessions.pipeline} on the cluster", total=len(futures)):
         error = future.exception()
         if error is not None:
             failures[futures[future]] = error

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 ORDERS = "quant_pipeline.trading.orders"
 RISK, CONTROLS = "tests/trading/orders/test_risk.py", "tests/trading/fault_scenarios/test_controls.py::test_"
+HOURS = "tests/trading/fault_scenarios/test_hours.py::test_"
 
 
 class Mutation(NamedTuple):
@@ -72,7 +73,7 @@ MUTATIONS = {
         f"{ORDERS}.risk_inputs",
         "abs((desk.now() - clock.now).total_seconds())",
         "(desk.now() - clock.now).total_seconds()",
-        f"{CONTROLS}a_clock_that_is_fast_or_slow_stops_every_order",
+        f"{HOURS}a_clock_that_is_fast_or_slow_stops_every_order",
     ),
     "what has to stay in cash is spent": Mutation(
         f"{ORDERS}.execution",
@@ -84,9 +85,11 @@ MUTATIONS = {
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS)
-def test_the_line_of_a_mutation_is_there_once(mutation):
+def test_the_line_of_a_mutation_is_there_once_and_so_is_its_test(mutation):
     source = Path(importlib.import_module(mutation.module).__file__).read_text()
     assert source.count(mutation.before) == 1
+    file, _, name = mutation.tests.partition("::")
+    assert f"def {name}(" in (ROOT / file).read_text() if name else (ROOT / file).is_file()
 
 
 @pytest.mark.slow
