@@ -107,7 +107,6 @@ class ResearchPath:
         self.meter = Meter()
         self.panel = YearlyPanel(str(folder / "alpha158"), lazy=True)
         self._folder = folder
-        self._loaded: list[str] = []
 
     def keep(self, **tables: pd.DataFrame) -> None:
         """Write tables."""
