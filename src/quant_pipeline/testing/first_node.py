@@ -9,7 +9,6 @@ from typing import Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.framework.session import session as session_module
-from pluggy import PluginManager
 
 
 class _Stop:
@@ -39,7 +38,7 @@ def run_until_first_node(words: Sequence[str], then: Callable[[], None]) -> None
     session: Any = session_module
     create = session._create_hook_manager
 
-    def create_and_stop() -> PluginManager:
+    def create_and_stop() -> Any:
         manager = create()
         manager.register(_Stop(then))
         return manager
