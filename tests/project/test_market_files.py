@@ -105,8 +105,13 @@ def test_facts_are_known_to_commands_that_name_no_folder(load):
 
 def test_facts_read_the_files_of_a_kind_once(load, monkeypatch):
     configuration, read = load(market_folder=str(CASES / "05b_yf_not_adjusted")), []
-    files_of = configuration.raw_files
-    monkeypatch.setattr(configuration, "raw_files", lambda kind: read.append(kind) or files_of(kind))
+
+    class Noted(dict):
+        def __setitem__(self, kind, files):
+            read.append(kind)
+            super().__setitem__(kind, files)
+
+    monkeypatch.setattr(configuration, "_raw", Noted())
     assert configuration["parameters"]["as_of"] == "2024-05-24"
     assert "parameters" in read
     assert len(read) == len(set(read))

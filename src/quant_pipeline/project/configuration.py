@@ -61,6 +61,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
     def __init__(self, conf_source: str, env: str | None = None, **options: Any) -> None:
         self._root = Path(conf_source)
         self._found: dict[str, dict[str, Any]] = {}
+        self._raw: dict[str, list[dict[str, Any]]] = {}
         self._found_for: dict[str, Any] = {}
         self._known: set[str] = set()
         self._taken_by_parameters: set[str] = set()
@@ -121,6 +122,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         """Forget what was read, and what Kedro keeps itself for references."""
         self._found.clear()
         self.as_written.clear()
+        self._raw.clear()
         self._globals_oc = self._runtime_params_oc = None
 
     def _read(self, key: str) -> dict[str, Any]:
@@ -293,9 +295,11 @@ class ProjectConfigLoader(OmegaConfigLoader):
         return str(self._fs.read_text(file.as_posix(), encoding="utf-8"))
 
     def raw_files(self, key: str) -> list[dict[str, Any]]:
-        """Return the files of one kind, of base, the environment and conf/local, without resolving them."""
-        read: Any = super()._read_raw_config(key)
-        return [*read[0].values(), *read[1].values(), *self._read_local(key).values()]
+        """Return the files of one kind, of base, the environment and conf/local, unresolved; only to be read."""
+        if key not in self._raw:
+            read: Any = super()._read_raw_config(key)
+            self._raw[key] = [*read[0].values(), *read[1].values(), *self._read_local(key).values()]
+        return self._raw[key]
 
     def _refuse_unknown(self, parameters: dict[str, Any]) -> None:
         """Refuse a name that nothing reads: a misspelt ``dry_run`` would be no dry run."""
