@@ -16,6 +16,7 @@ import pytest
 
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.datasets import panel as panel_module
+from quant_pipeline.datasets import stored_panel
 from quant_pipeline.datasets.panel import MANIFEST, YearlyPanel
 from quant_pipeline.datasets.panel_years import schema_of, to_arrow
 from quant_pipeline.models.panels import PanelView
@@ -329,6 +330,27 @@ class TestReadingParts:
         dataset.save(written + 1)
         with pytest.raises(MarketDataError, match="was written again"):
             stored.read(slice(0, 1))
+
+    def test_a_year_that_is_replaced_while_it_is_read_is_refused(self, written, dataset, monkeypatch):
+        stored, read = dataset.load(), stored_panel._read_values
+
+        def replace_first(*arguments):
+            dataset.save(written + 1)
+            read(*arguments)
+
+        monkeypatch.setattr(stored_panel, "_read_values", replace_first)
+        with pytest.raises(MarketDataError, match="was written again"):
+            stored.read(slice(0, 1))
+
+    def test_before_its_first_session_it_is_empty(self, written, tmp_path, dataset):
+        empty = YearlyPanel(str(tmp_path), as_of="2000-01-03", lazy=True).load()
+        assert (len(empty), empty.read().shape) == (0, (0, 2))
+        assert YearlyPanel(str(tmp_path), as_of="2000-01-03").load().empty
+
+    def test_it_can_be_saved_elsewhere(self, written, dataset, tmp_path):
+        copy = YearlyPanel(str(tmp_path / "copy"))
+        copy.save(dataset.load())
+        pd.testing.assert_frame_equal(copy.load(), written)
 
     def test_row_groups_of_a_large_year_are_read_where_they_hold_a_row(self, written, dataset, tmp_path):
         table = pq.read_table(tmp_path / "2020.parquet")

@@ -38,6 +38,11 @@ def test_alone_in_a_group_nothing_is_left():
     assert neutralise(np.array([3.0, 1.0, 2.0]), np.zeros(3, int), np.array([0, 1, 1]), None).tolist() == [0, -0.5, 0.5]
 
 
+def test_sessions_in_which_nothing_is_known_stay_missing():
+    nothing = np.full(4, np.nan)
+    assert np.isnan(neutralise(nothing, np.zeros(4, int), None, np.ones(4))).all()
+
+
 def test_a_value_that_is_its_size_leaves_exact_zeros():
     _, session, group, size = case()
     assert np.abs(neutralise(3 * size + group, session, group, size)).max() == 0.0

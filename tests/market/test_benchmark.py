@@ -98,6 +98,7 @@ def test_every_instrument_has_its_own_dividends_and_a_split_is_none():
         }
     )
     assert dividend_returns(bars, actions).tolist() == pytest.approx([0.0, 0.05, 0.0, 0.0, 0.0, 0.05], abs=1e-15)
+    assert dividend_returns(bars.iloc[:0], actions.iloc[:0]).empty
 
 
 def test_the_embedded_index_pays_what_its_members_pay():

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models.panel_rows import in_sessions, in_span, is_member, known_at_close, labels_of_rows
 from quant_pipeline.models.panels import MemoryPanel, PanelView, blocks_of, take_rows
 
@@ -78,6 +79,15 @@ def test_labels_are_those_that_reindexing_gives(table):
         pd.testing.assert_series_equal(labels_of_rows(table.index, given), given.reindex(table.index))
 
 
+def test_a_row_without_a_label_has_none_whatever_labels_are_made_of_and_two_are_refused(table):
+    whole = pd.Series([1, 2], index=table.index[[0, 3]], name="label")
+    for dtype in ("int64", "int8", "bool", "Float64", "float32"):
+        found = labels_of_rows(table.index, whole.astype(dtype))
+        assert found.notna().to_numpy().nonzero()[0].tolist() == [0, 3]
+    with pytest.raises(ModelError, match=r"A has two labels on"):
+        labels_of_rows(table.index, pd.concat([whole, whole.iloc[:1]]))
+
+
 def test_sessions_and_spans_are_those_of_the_rows(table):
     days = table.index.get_level_values("datetime")
     wanted = days.unique()[[1, 3]]
@@ -92,3 +102,11 @@ def test_nothing_after_a_session_is_left(table, order):
     given = table.iloc[order]
     known = known_at_close(given, day)
     pd.testing.assert_frame_equal(known.read(), given[given.index.get_level_values("datetime") <= day])
+
+
+def test_nothing_after_a_session_is_left_of_sessions_that_are_numbered_backwards(table):
+    days = table.index.levels[0][::-1]
+    given = pd.concat({day: table.xs(day, level="datetime") for day in days}, names=["datetime"])
+    assert not given.index.levels[0].is_monotonic_increasing
+    known = known_at_close(given, days[2]).read()
+    pd.testing.assert_frame_equal(known, given[given.index.get_level_values("datetime") <= days[2]])

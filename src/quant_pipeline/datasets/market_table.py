@@ -21,9 +21,9 @@ class MarketTable(PointInTimeTable):
     """A table of the market as Parquet, of which a run sees what was known at the close of its session.
 
     Numbers differ from row to row, so that no dictionary of them is made, which takes longer than to write them; names
-    and dates repeat. What was loaded stays in memory until the runner releases it, so that the nodes of a run share
-    it; each gets a table of its own, whose values are copied when it is written to. A file that was replaced meanwhile
-    is read again.
+    and dates repeat. What was loaded stays in memory until the runner releases it, or to the end of a run that does not
+    make it, so that the nodes of a run share it; each gets a table of its own, whose values are copied when it is
+    written to by pandas (but not by the arrays below its columns). A file that was replaced meanwhile is read again.
 
     Parameters
     ----------

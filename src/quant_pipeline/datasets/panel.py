@@ -26,7 +26,7 @@ MANIFEST = "_manifest.json"
 """Readers of Parquet folders (pyarrow, polars, DuckDB) pass over names that begin with an underscore."""
 
 
-class YearlyPanel(AbstractDataset[pd.DataFrame | Iterable[pd.DataFrame], Any]):
+class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.DataFrame], Any]):
     """Save and load a panel year by year.
 
     The manifest lists the files with their size and the digest of what they hold. It is removed before the first year
@@ -71,7 +71,7 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | Iterable[pd.DataFrame], Any]):
         table = table if self._as_of is None else cut_at(table, self._as_of, DAY)
         return MemoryPanel(table) if self._lazy else table
 
-    def save(self, data: pd.DataFrame | Iterable[pd.DataFrame]) -> None:
+    def save(self, data: pd.DataFrame | FeaturePanel | Iterable[pd.DataFrame]) -> None:
         """Write the years of ``data``; years that it does not hold any more are removed.
 
         Parameters
@@ -87,7 +87,7 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | Iterable[pd.DataFrame], Any]):
         known = self._read_manifest() or {}
         manifest: dict[str, dict[str, Any]] = {}
         with ExitStack() as replacements:
-            for name, table in _tables([data] if isinstance(data, pd.DataFrame) else data):
+            for name, table in _tables(_parts_of(data)):
                 if name in manifest:
                     raise MarketDataError(f"two parts of the panel in {self._place.address} hold rows of {name[:-8]}")
                 manifest[name] = self._write_year(name, table, known.get(name, {}), replacements)
@@ -141,6 +141,12 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | Iterable[pd.DataFrame], Any]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._place.address}
+
+
+def _parts_of(data: pd.DataFrame | FeaturePanel | Iterable[pd.DataFrame]) -> Iterable[pd.DataFrame]:
+    if isinstance(data, pd.DataFrame):
+        return [data]
+    return [data.read()] if isinstance(data, FeaturePanel) else data
 
 
 def _tables(parts: Iterable[pd.DataFrame]) -> Iterator[tuple[str, pa.Table]]:

@@ -19,7 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 DAY, INSTRUMENT = "datetime", "instrument"
-PLAIN: Final[dict[str, Any]] = {"compression": "none", "use_dictionary": [INSTRUMENT], "write_statistics": False}
+PLAIN: Final[dict[str, Any]] = {
+    "compression": "none",
+    "use_dictionary": [INSTRUMENT],
+    "write_statistics": False,
+    "row_group_size": 2**16,  # A group is read whole, however few of its rows are wanted.
+}
 ATTRIBUTES = b"PANDAS_ATTRS"
 """Under which pandas keeps the attributes of a table."""
 

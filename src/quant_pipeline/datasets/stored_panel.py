@@ -115,13 +115,14 @@ class StoredPanel:
             raise KeyError(f"the panel has no columns {unknown[:5]}")
         start, stop, _ = (slice(None) if rows is None else rows).indices(len(self.index))
         values = np.empty((len(names), max(stop - start, 0)), dtype=np.float32)
-        ends = [*self.seams, len(self.index)]
+        ends = [*self.seams, len(self.index)][: len(self._years)]
         for year, end in zip(self._years, ends, strict=True):
             first, last = max(start, year.first), min(stop, end)
             if first < last:
                 _require_unchanged(year)
                 wanted = slice(first - year.first, last - year.first)
                 _read_values(year.file, names, wanted, values[:, first - start : last - start])
+                _require_unchanged(year)  # Also while it was read.
         index = self.index if rows is None else self.index[start:stop]
         table = pd.DataFrame(values.T, index=index, columns=pd.Index(names, dtype="str"), copy=False)
         table.attrs = dict(self.attrs)

@@ -45,7 +45,7 @@ def neutralise(values: Floats, sessions: Codes, groups: Codes | None, size: Floa
         session = sessions[rows]
         square = np.bincount(session, exposure * exposure)
         cross = np.bincount(session, exposure * residual)
-        slope = np.divide(cross, square, out=np.zeros_like(cross), where=square > 0)
+        slope = np.divide(cross, square, out=np.zeros(len(cross)), where=square > 0)
         residual -= slope[session] * exposure
     # What is left of a value that is nothing but its exposures is rounding; its order must mean nothing either.
     residuals[rows] = np.where(np.abs(residual) > ROUNDING * np.abs(values[rows]), residual, 0.0)

@@ -270,6 +270,6 @@ def _cumulative_product(ratio: np.ndarray, first: np.ndarray) -> np.ndarray:
     # Instrument by instrument: one running product over all would carry the rounding of one into the next.
     starts = np.flatnonzero(first)
     product = np.empty_like(ratio)
-    for start, stop in zip(starts, np.append(starts[1:], len(ratio)), strict=True):
+    for start, stop in zip(starts, np.append(starts, len(ratio))[1:], strict=True):
         product[start:stop] = np.cumprod(ratio[start:stop])
     return product

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-_AT_ONCE: Final = 2**16
-"""Windows that are sorted together."""
+_AT_ONCE: Final = 2**21
+"""Values of windows that are sorted together."""
 
 
 def has_median_of(
@@ -40,8 +40,9 @@ def has_median_of(
     reaching = _sum_of_last(values >= least, size)
     decided = reaching > known // 2
     apart = np.flatnonzero((2 * reaching == known) & (known > 0))
-    for start in range(0, len(apart), _AT_ONCE):
-        rows = apart[start : start + _AT_ONCE]
+    step = max(_AT_ONCE // window, 1)
+    for start in range(0, len(apart), step):
+        rows = apart[start : start + step]
         back = np.arange(min(window, size[rows].max()))
         last = np.where(back < size[rows, None], values[np.maximum(rows[:, None] - back, 0)], np.nan)
         last.sort(axis=1)

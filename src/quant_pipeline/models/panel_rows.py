@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models.panels import FeaturePanel, Features, MemoryPanel, PanelView, as_panel, session_starts
 
 Places = npt.NDArray[np.intp]
@@ -29,10 +30,10 @@ def in_span(index: pd.MultiIndex, first: pd.Timestamp, last: pd.Timestamp | None
 def known_at_close(features: Features, session: pd.Timestamp) -> FeaturePanel:
     """Return the rows of a panel up to a session; nothing is read or copied of a panel in the order of sessions."""
     panel = as_panel(features)
-    known = panel.index.levels[0].searchsorted(session, side="right")
-    days = panel.index.codes[0]
+    sessions, days = panel.index.levels[0], panel.index.codes[0]
     if session_starts(panel.index) is None:
-        return MemoryPanel(panel.read()[days < known])
+        return MemoryPanel(panel.read()[np.asarray(sessions <= session)[days]])
+    known = sessions.searchsorted(session, side="right")
     return PanelView(panel, slice(0, int(np.searchsorted(days, known))))
 
 
@@ -64,14 +65,23 @@ def labels_of_rows(index: pd.MultiIndex, labels: pd.Series) -> pd.Series:
         Of the panel, ``(datetime, instrument)``.
     labels
         On the same kind of index, each of its rows once.
+
+    Raises
+    ------
+    ModelError
+        When a row has two labels.
     """
+    if labels.index.has_duplicates:
+        twice = labels.index[labels.index.duplicated()][0]
+        raise ModelError(f"{twice[1]} has two labels on {twice[0]:%Y-%m-%d}; give each instrument one in a session")
     session, instrument = (
         level.get_indexer(own)[codes]
         for level, own, codes in zip(index.levels, labels.index.levels, labels.index.codes, strict=True)
     )
     known = (session >= 0) & (instrument >= 0)
-    grid = np.full(index.levshape, np.nan, dtype=labels.dtype)
-    grid[session[known], instrument[known]] = labels.to_numpy()[known]
+    values = labels.to_numpy(dtype=np.float32 if labels.dtype == np.float32 else np.float64, na_value=np.nan)
+    grid = np.full(index.levshape, np.nan, dtype=values.dtype)
+    grid[session[known], instrument[known]] = values[known]
     return pd.Series(grid[index.codes[0], index.codes[1]], index=index, name=labels.name)
 
 

@@ -108,8 +108,43 @@ def test_a_damaged_file_and_other_code_have_the_folder_read(tmp_path, folder, re
     kept = tmp_path / "cache" / FILE
     kept.write_bytes(kept.read_bytes()[:300])
     require_same(observe_once(folder, AUTO, tmp_path / "cache"), expected)
-    monkeypatch.setattr(kept_observation, "_digest_of_reading", lambda: "of a later version")
+    kept_observation._versions_of_reading.cache_clear()
+    monkeypatch.setattr(kept_observation, "version", lambda library: f"of a later {library}")
     require_same(observe_once(folder, AUTO, tmp_path / "cache"), expected)
+    kept_observation._versions_of_reading.cache_clear()
     assert readings == ["auto"] * 3
     require_same(observe_once(folder, AUTO, None), expected)
     assert len(readings) == 4
+
+
+@pytest.mark.parametrize("bars", ["{elsewhere}", "../elsewhere/*.csv", "linked", "linked/*.csv", ".export/*.csv"])
+def test_bars_that_lie_elsewhere_are_read_when_they_change(tmp_path, folder, bars):
+    elsewhere = Path(shutil.copytree(folder, tmp_path / "elsewhere"))
+    shutil.copytree(folder, folder / ".export")
+    (folder / "linked").symlink_to(elsewhere)
+    options = FilesMarketParameters(bars=bars.format(elsewhere=elsewhere))
+    before = observe_once(folder, options, tmp_path / "cache")
+    for place in (elsewhere, folder / ".export"):
+        file = min(place.glob("*.csv"))
+        file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+    after = observe_once(folder, options, tmp_path / "cache")
+    assert len(after.rows) == len(before.rows) - 1
+    require_same(after, observe(folder, options))
+
+
+def test_what_is_kept_inside_the_folder_is_no_bars(folder):
+    options = FilesMarketParameters(bars="**/*")
+    for path in folder.iterdir():
+        if path.suffix != ".csv":
+            path.unlink()
+    expected = observe(folder, options)
+    for _ in range(2):
+        require_same(observe_once(folder, options, folder / ".cache"), expected)
+
+
+def test_where_nothing_can_be_kept_the_folder_is_read_each_time(tmp_path, folder, readings, caplog):
+    (tmp_path / "cache" / FILE).mkdir(parents=True)
+    for _ in range(2):
+        require_same(observe_once(folder, AUTO, tmp_path / "cache"), observe(folder, AUTO))
+    assert len(readings) == 2
+    assert "what was read of the files is not kept" in caplog.text

@@ -116,9 +116,14 @@ def _named(folder: Path, option: str, name: str | None) -> Path | None:
 def _tables(folder: Path, pattern: str | None) -> list[Path]:
     if pattern is not None:
         place = folder / pattern
-        found = place.rglob("*") if place.is_dir() else folder.glob(pattern.replace("{symbol}", "*"))
+        is_folder = place.is_dir()
+        found = place.rglob("*") if is_folder else folder.glob(pattern.replace("{symbol}", "*"))
         files = sorted(path for path in found if path.is_file())
-        return [path for path in files if _is_table(path)] if place.is_dir() else files
+        if "/." not in f"/{pattern}":
+            # What is kept of a market may lie in a hidden folder inside it.
+            above = place if is_folder else folder
+            files = [path for path in files if not any(part[0] == "." for part in path.relative_to(above).parts[:-1])]
+        return [path for path in files if _is_table(path)] if is_folder else files
     tables = sorted(path for path in folder.rglob("*") if path.is_file() and _is_table(path))
     # Archives lie beside what was taken out of them.
     tables = [path for path in tables if not _is_archive(path)] or tables

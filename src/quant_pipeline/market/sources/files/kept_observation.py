@@ -7,8 +7,10 @@ What is wrong with files is not kept, as they are read again when they have been
 from __future__ import annotations
 
 import json
+import logging
 from contextlib import suppress
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,12 +19,15 @@ import pyarrow as pa
 
 from quant_pipeline.common.atomic import replacing_file
 from quant_pipeline.common.compilation import digest_files
-from quant_pipeline.market.sources.files.discovery import BESIDE
+from quant_pipeline.market.sources.files.discovery import BESIDE, find_files
 from quant_pipeline.market.sources.files.observation import observe
 from quant_pipeline.market.sources.files.observed_market import Observation
 from quant_pipeline.market.sources.files.options import AUTO, FilesMarketParameters
 
-FILE: Final = "observed.feather"
+logger = logging.getLogger(__name__)
+
+FILE: Final = "observed.kept"
+"""An ending that no table has: the cache may lie inside the folder of the market."""
 _FACTS: Final = b"observation"
 _TABLES: Final = ("benchmark", "securities", "delistings", "findings")
 _TEXTS: Final = ("layouts", "adjusted", "calendar", "frequency")
@@ -59,22 +64,35 @@ def observe_once(folder: Path, options: FilesMarketParameters, cache_folder: Pat
 
 def _asked(folder: Path, options: FilesMarketParameters) -> dict[str, Any]:
     """Return what an observation depends on, but for the calendar: the files, the options, and how files are read."""
-    beside = [getattr(options, name) for name in ("benchmark", *BESIDE)]
+    found = find_files(folder, options)
+    beside = (folder / name for name in (getattr(options, each) for each in ("benchmark", *BESIDE)) if name)
     inner = (path for path in folder.rglob("*") if not any(part[0] == "." for part in path.relative_to(folder).parts))
-    files = {path for path in (*inner, *(folder / name for name in beside if name)) if path.is_file()}
-    states = [[str(path), status.st_size, status.st_mtime_ns] for path in sorted(files) for status in [path.stat()]]
+    paths = {path for path in (*inner, *beside) if path.is_file() or path.is_symlink()}
+    files = [_state_of(path) for path in sorted(paths.union(found.bars, found.litter, found.deeper))]
     read_by = options.model_dump(mode="json", include=set(FilesMarketParameters.model_fields) - {"calendar"})
-    return {"folder": str(folder.resolve()), "files": states, "options": read_by, "code": _digest_of_reading()}
+    return {"folder": str(folder.resolve()), "files": files, "options": read_by, "code": _versions_of_reading()}
+
+
+def _state_of(path: Path) -> list[Any]:
+    """Return what tells a file from the one that takes its place; the path alone of a link to nothing."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return [str(path)]
+    return [str(path), status.st_ino, status.st_size, status.st_mtime_ns]
 
 
 @cache
-def _digest_of_reading() -> str:
+def _versions_of_reading() -> list[str]:
+    """Return what decides how files are read: our own modules, and the libraries of tables and of calendars."""
     market = Path(__file__).parents[2]
-    return digest_files([*market.glob("*.py"), *Path(__file__).parent.glob("*.py")])
+    own = digest_files([*market.glob("*.py"), *Path(__file__).parent.glob("*.py")])
+    return [own, *(version(library) for library in ("exchange_calendars", "pandas", "pyarrow"))]
 
 
 def _load(file: Path, asked: dict[str, Any], calendar: str) -> Observation | None:
-    with suppress(FileNotFoundError, pa.ArrowInvalid), pa.memory_map(str(file)) as source:
+    """Return what was kept; None where that is nothing, of other files, or damaged."""
+    with suppress(OSError, KeyError, TypeError, ValueError), pa.memory_map(str(file)) as source:
         reader = pa.ipc.open_file(source)
         facts = json.loads(reader.schema.metadata[_FACTS])
         same_calendar = calendar == facts["asked_calendar"] or (
@@ -89,6 +107,14 @@ def _load(file: Path, asked: dict[str, Any], calendar: str) -> Observation | Non
 
 
 def _keep(file: Path, seen: Observation, asked: dict[str, Any], calendar: str) -> None:
+    """Keep an observation for the next time; without room for it, the files are read again then."""
+    try:
+        _write(file, seen, asked, calendar)
+    except OSError as error:
+        logger.warning("what was read of the files is not kept: %s", error)
+
+
+def _write(file: Path, seen: Observation, asked: dict[str, Any], calendar: str) -> None:
     facts = {name: getattr(seen, name) for name in _TEXTS} | {"asked": asked, "asked_calendar": calendar}
     parts = {name.encode(): _to_bytes(getattr(seen, name)) for name in _TABLES if getattr(seen, name) is not None}
     table = pa.Table.from_pandas(seen.rows, preserve_index=False)
