@@ -18,6 +18,16 @@ def begins(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     return np.append(True, codes[1:] != codes[:-1])[: len(codes)]
 
 
+def sorted_by_instrument(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows by instrument and date; those that are so already are not copied."""
+    codes, names = number_instruments(table)
+    first, dates = begins(codes), table["date"].to_numpy()
+    follows = np.append(True, dates[1:] >= dates[:-1])[: len(dates)]
+    if np.count_nonzero(first) == len(names) and names.is_monotonic_increasing and (first | follows).all():
+        return table
+    return table.sort_values(["instrument", "date"], kind="stable", ignore_index=True)
+
+
 def place_in_instrument(first: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """Count the rows of each instrument, which lie together, from 0; `first` marks the first of each."""
     starts = np.flatnonzero(first)

@@ -68,3 +68,17 @@ def test_the_mean_knows_the_delistings_of_the_rule_and_another_benchmark_stays()
     mean = read_market(MarketData(*facts, benchmark_is_mean=True), *rules)["benchmark"]
     assert mean["total_return_close"].tolist() == pytest.approx([100.0, 100.0, 100.0, 50.0, 50.0])
     assert read_market(MarketData(*facts), *rules)["benchmark"] is facts[3]
+
+
+def test_bars_in_another_order_make_the_same_market():
+    table = market_of(bars([100.0, 50.0, 52.0]), bars([10.0, 10.5, 11.0, 10.0, 9.0], "BBB"))
+    acted = actions((DAYS[1], "AAA", "split", 2.0))
+    index = mean_benchmark(table, acted)
+
+    def stored(rows):
+        market = MarketData(rows, acted, list_instruments(table), index, DAYS[4], benchmark_is_mean=True)
+        return read_market(market, UniverseParameters(), EndedBars(), MarketRules(), f"{DAYS[4]:%Y-%m-%d}")
+
+    for rows in (table.sort_values("date", kind="stable"), table.iloc[::-1], table.iloc[[3, 0, 4, 1, 2, 5, 7, 6]]):
+        pd.testing.assert_frame_equal(mean_benchmark(rows, acted), index)
+        pd.testing.assert_frame_equal(stored(rows)["bars"], table)

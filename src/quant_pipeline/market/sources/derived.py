@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.market.delistings import received_values
+from quant_pipeline.market.instrument_rows import sorted_by_instrument
 from quant_pipeline.market.price_adjustment import CASH_DIVIDEND, SPLIT, adjust_bars, dividend_returns, returns_of
 
 PRICES = ("open", "high", "low", "close")
@@ -57,7 +58,7 @@ def mean_benchmark(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     bars
-        As traded, sorted by instrument and date.
+        As traded.
     actions
         ``date``, ``instrument``, ``kind``, ``value``.
 
@@ -67,6 +68,7 @@ def mean_benchmark(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
         As `MarketData` has it. A source that delivers it says so by ``benchmark_is_mean``, so that it is recomputed
         with the delistings of the rule ``ended_bars``.
     """
+    bars = sorted_by_instrument(bars)
     found = returns_of(bars, actions)
     keys = bars[["date", "instrument"]].reset_index(drop=True)
     adjusted = keys.assign(close=bars["close"].to_numpy() * found.factor, factor=found.factor)

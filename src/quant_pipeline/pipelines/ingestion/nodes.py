@@ -10,6 +10,7 @@ from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.calendar import TradingCalendar, require_session
 from quant_pipeline.market.data import MarketData, said_to_come_from, source_of
 from quant_pipeline.market.delistings import EndedBars, delist_ended, last_trades
+from quant_pipeline.market.instrument_rows import sorted_by_instrument
 from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.quality import QualityParameters, check_bars, no_findings, order_by_effect
 from quant_pipeline.market.sectors import add_sector_numbers
@@ -53,11 +54,12 @@ def read_market(
         When the bars end before ``as_of``.
     """
     require_known_names(universe, market.instruments, market.universes)
-    list_sessions(market.bars, market_rules, as_of)
-    traded = pd.DatetimeIndex(np.sort(market.bars["date"].unique()))
-    ended = delist_ended(market.bars, market.corporate_actions, traded, ended_bars)
+    bars = sorted_by_instrument(market.bars)
+    list_sessions(bars, market_rules, as_of)
+    traded = pd.DatetimeIndex(np.sort(bars["date"].unique()))
+    ended = delist_ended(bars, market.corporate_actions, traded, ended_bars)
     tables = {
-        "bars": said_to_come_from(market.source, market.bars),
+        "bars": said_to_come_from(market.source, bars),
         "corporate_actions": market.corporate_actions,
         "instruments": market.instruments,
         "benchmark": market.benchmark,
@@ -72,13 +74,13 @@ def read_market(
         ended_bars.after_sessions,
         ", ".join(ended["instrument"]),
     )
-    last = last_trades(market.bars)
+    last = last_trades(bars)
     delisted = market.instruments["instrument"].where(market.instruments["instrument"].isin(ended["instrument"]))
     order = ["date", "instrument", "kind"]
     actions = pd.concat([market.corporate_actions, ended]).sort_values(order, kind="stable", ignore_index=True)
     return tables | {
         "corporate_actions": actions,
-        "benchmark": mean_benchmark(market.bars, actions) if market.benchmark_is_mean else market.benchmark,
+        "benchmark": mean_benchmark(bars, actions) if market.benchmark_is_mean else market.benchmark,
         "instruments": market.instruments.assign(
             delisted=market.instruments["delisted"].fillna(delisted.map(last).astype("datetime64[ns]"))
         ),
