@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError, MarketDataError
 from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.market.sources.files import FilesMarketParameters
+from quant_pipeline.market.sources.files.observation import observe
 from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
 from tests.helpers.qlib_dump import chinese_provider
 
@@ -115,6 +117,28 @@ def test_facts_read_the_files_of_a_kind_once(load, monkeypatch):
     assert configuration["parameters"]["as_of"] == "2024-05-24"
     assert "parameters" in read
     assert len(read) == len(set(read))
+
+
+def test_facts_are_of_the_bars_wherever_they_lie(load, tmp_path):
+    elsewhere = Path(shutil.copytree(CASES / "05b_yf_not_adjusted", tmp_path / "elsewhere"))
+    folder = tmp_path / "market"
+    folder.mkdir()
+    (folder / "linked").symlink_to(elsewhere)
+    catalog = tmp_path / "conf/files/catalog.yml"
+    text, days = catalog.read_text(), ["2024-05-24", "2024-05-23", "2024-05-22", "2024-05-21"]
+    for bars, day in zip(("linked", "linked/*.csv", "../elsewhere", f"{elsewhere}/*.csv"), days, strict=True):
+        catalog.write_text(text.replace("  parameters:\n", f'  parameters:\n    bars: "{bars}"\n'))
+        assert load(market_folder=str(folder))["parameters"]["as_of"] == day
+        for file in elsewhere.glob("*.csv"):
+            file.write_text("".join(line for line in file.read_text().splitlines(keepends=True) if day not in line))
+
+
+def test_a_wrong_pattern_of_bars_stops_what_reads_the_market_and_not_the_configuration(load, tmp_path):
+    catalog = tmp_path / "conf/files/catalog.yml"
+    catalog.write_text(catalog.read_text().replace("  parameters:\n", '  parameters:\n    bars: "**.csv"\n'))
+    assert load(market_folder=str(CASES / "05b_yf_not_adjusted"))["parameters"]["split"]
+    with pytest.raises(MarketDataError, match=r"`bars: \*\*\.csv` .* is no pattern of files .* write `\*\.csv`"):
+        observe(CASES / "05b_yf_not_adjusted", FilesMarketParameters(bars="**.csv"))
 
 
 def test_options_of_the_catalog_count_for_the_facts(load, tmp_path):

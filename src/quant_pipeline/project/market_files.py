@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from quant_pipeline.common.atomic import replacing_file
 from quant_pipeline.common.exceptions import ConfigurationError, QuantPipelineError
 from quant_pipeline.common.places import Place
+from quant_pipeline.market.sources.folder_state import states_of
 from quant_pipeline.project.unresolved import plain, unresolved
 
 if TYPE_CHECKING:
@@ -137,20 +138,21 @@ def _facts(loader: ProjectConfigLoader) -> dict[str, Any]:
     if named is None:
         return {}
     folder = Path(str(named)).expanduser()
-    if not _files_of(folder):
-        return _kept(cache)
     calendar = _chosen(loader, "calendar")
     options = options_of(loader) | ({"calendar": calendar} if calendar else {})
-    key = _fingerprint(folder, options)
-    known = loader.market_facts.get(key) or _kept(cache, key)
-    if not known:
-        try:
+    try:
+        files = states_of(folder, options)
+        if not files:
+            return _kept(cache)
+        key = _fingerprint(folder, options, files)
+        known = loader.market_facts.get(key) or _kept(cache, key)
+        if not known:
             known = _look(folder, options, cache)
-        except (QuantPipelineError, ValidationError) as error:
-            # Whatever reads the market says it again, and stops.
-            logger.debug("no facts of %s: %s", folder, error)
-            return {}
-        _keep(cache, known | {"key": key})
+            _keep(cache, known | {"key": key})
+    except (QuantPipelineError, ValidationError) as error:
+        # Whatever reads the market says it again, and stops.
+        logger.debug("no facts of %s: %s", folder, error)
+        return {}
     loader.market_facts[key] = known
     return known
 
@@ -233,21 +235,11 @@ def _plain_split(loader: ProjectConfigLoader) -> dict[str, str]:
     return dict(re.findall(pattern, str(split)))
 
 
-def _files_of(folder: Path) -> list[Path]:
-    """Return the files of a folder, without hidden ones such as the parsed files that are kept in it."""
-    if not folder.is_dir():
-        return []
-    inner = (path for path in folder.rglob("*") if not any(part[0] == "." for part in path.relative_to(folder).parts))
-    return sorted(path for path in inner if path.is_file())
-
-
-def _fingerprint(folder: Path, options: dict[str, Any]) -> str:
-    """Return a key that changes with every file of the folder and with the options."""
-    lines = [str(folder.resolve()), json.dumps(options, default=str, sort_keys=True)]
-    for path in _files_of(folder):
-        status = path.stat()
-        lines.append(f"{path.relative_to(folder)}|{status.st_size}|{status.st_mtime_ns}")
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+def _fingerprint(folder: Path, options: dict[str, Any], files: list[list[Any]]) -> str:
+    """Return a key that changes with every file that the market depends on, and with the options."""
+    return hashlib.sha256(
+        json.dumps([str(folder.resolve()), options, files], default=str, sort_keys=True).encode()
+    ).hexdigest()
 
 
 def _kept(cache: Path, key: str | None = None) -> dict[str, Any]:

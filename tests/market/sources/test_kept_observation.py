@@ -117,7 +117,9 @@ def test_a_damaged_file_and_other_code_have_the_folder_read(tmp_path, folder, re
     assert len(readings) == 4
 
 
-@pytest.mark.parametrize("bars", ["{elsewhere}", "../elsewhere/*.csv", "linked", "linked/*.csv", ".export/*.csv"])
+@pytest.mark.parametrize(
+    "bars", ["{elsewhere}", "{elsewhere}/*.csv", "../elsewhere/*.csv", "linked", "linked/*.csv", ".export/*.csv"]
+)
 def test_bars_that_lie_elsewhere_are_read_when_they_change(tmp_path, folder, bars):
     elsewhere = Path(shutil.copytree(folder, tmp_path / "elsewhere"))
     shutil.copytree(folder, folder / ".export")

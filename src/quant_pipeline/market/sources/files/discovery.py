@@ -9,16 +9,15 @@ from pathlib import Path
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.sources.files.instrument_names import DATA_ENDINGS, PACKED_ENDINGS
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
+from quant_pipeline.market.sources.folder_state import BESIDE, COPY_OF_MACOS, files_of, matching
 
-BESIDE = ("securities", "delistings", "renames")
-"""Options that name tables beside the bars."""
 _NO_DATA = ("readme", "license", "licence", "changelog", "notes", "_success", "_metadata", "_common_metadata")
 _OTHER_FORMATS = (
     ".json", ".jsonl", ".ndjson", ".pkl", ".pickle", ".h5", ".hdf", ".hdf5", ".db", ".sqlite", ".sqlite3", ".duckdb",
     ".7z", ".rar", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".ods", ".xls", ".xlsb", ".xlsm", ".arrow", ".orc", ".avro",
     ".npy", ".npz", ".mat", ".rds", ".dta", ".sas7bdat",
 )  # fmt: skip
-_LITTER = ("._", "~$", ".~", "thumbs.db", "desktop.ini")
+_LITTER = (COPY_OF_MACOS, "~$", ".~", "thumbs.db", "desktop.ini")
 
 
 @dataclass
@@ -115,16 +114,9 @@ def _named(folder: Path, option: str, name: str | None) -> Path | None:
 
 def _tables(folder: Path, pattern: str | None) -> list[Path]:
     if pattern is not None:
-        place = folder / pattern
-        is_folder = place.is_dir()
-        found = place.rglob("*") if is_folder else folder.glob(pattern.replace("{symbol}", "*"))
-        files = sorted(path for path in found if path.is_file())
-        if "/." not in f"/{pattern}":
-            # What is kept of a market may lie in a hidden folder inside it.
-            above = place if is_folder else folder
-            files = [path for path in files if not any(part[0] == "." for part in path.relative_to(above).parts[:-1])]
-        return [path for path in files if _is_table(path)] if is_folder else files
-    tables = sorted(path for path in folder.rglob("*") if path.is_file() and _is_table(path))
+        files = matching(folder, pattern)
+        return [path for path in files if _is_table(path)] if (folder / pattern).is_dir() else files
+    tables = [path for path in files_of(folder) if path.is_file() and _is_table(path)]
     # Archives lie beside what was taken out of them.
     tables = [path for path in tables if not _is_archive(path)] or tables
     top = [path for path in tables if path.parent == folder]
@@ -137,7 +129,7 @@ def _is_table(path: Path) -> bool:
     name = path.name.lower()
     if any(part.startswith((".", "_")) for part in path.parts[-2:-1]) or name.startswith(_NO_DATA):
         return False
-    if name.startswith(("._", "~$")):
+    if name.startswith((COPY_OF_MACOS, "~$")):
         return True
     if _is_archive(path):
         return not name.startswith(".")

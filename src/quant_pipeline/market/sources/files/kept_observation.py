@@ -19,10 +19,10 @@ import pyarrow as pa
 
 from quant_pipeline.common.atomic import replacing_file
 from quant_pipeline.common.compilation import digest_files
-from quant_pipeline.market.sources.files.discovery import BESIDE, find_files
 from quant_pipeline.market.sources.files.observation import observe
 from quant_pipeline.market.sources.files.observed_market import Observation
 from quant_pipeline.market.sources.files.options import AUTO, FilesMarketParameters
+from quant_pipeline.market.sources.folder_state import states_of
 
 logger = logging.getLogger(__name__)
 
@@ -64,22 +64,9 @@ def observe_once(folder: Path, options: FilesMarketParameters, cache_folder: Pat
 
 def _asked(folder: Path, options: FilesMarketParameters) -> dict[str, Any]:
     """Return what an observation depends on, but for the calendar: the files, the options, and how files are read."""
-    found = find_files(folder, options)
-    beside = (folder / name for name in (getattr(options, each) for each in ("benchmark", *BESIDE)) if name)
-    inner = (path for path in folder.rglob("*") if not any(part[0] == "." for part in path.relative_to(folder).parts))
-    paths = {path for path in (*inner, *beside) if path.is_file() or path.is_symlink()}
-    files = [_state_of(path) for path in sorted(paths.union(found.bars, found.litter, found.deeper))]
     read_by = options.model_dump(mode="json", include=set(FilesMarketParameters.model_fields) - {"calendar"})
+    files = states_of(folder, options.model_dump())
     return {"folder": str(folder.resolve()), "files": files, "options": read_by, "code": _versions_of_reading()}
-
-
-def _state_of(path: Path) -> list[Any]:
-    """Return what tells a file from the one that takes its place; the path alone of a link to nothing."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return [str(path)]
-    return [str(path), status.st_ino, status.st_size, status.st_mtime_ns]
 
 
 @cache
