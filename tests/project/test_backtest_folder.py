@@ -32,6 +32,22 @@ def test_a_backtest_of_other_parameters_never_takes_the_place_of_the_account_s_o
     assert folder(project_path, **given) == expected
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"as_of": "2024-12-30", "ensemble_search": {"min_models": 2}}, "ensemble_search"),
+        ({"strategy": {"topk": 50}, "cost_rules": {"buy_rate": 0.002}},
+         "ensemble_searches/cost_rules.buy_rate=0.002__strategy.topk=50"),
+        ({"rhythm": "weekly"}, "ensemble_searches/rhythm=weekly"),
+    ],
+)  # fmt: skip
+def test_a_search_by_other_rules_never_takes_the_place_of_the_one_that_is_adopted(project_path, given, expected):
+    loader = ProjectConfigLoader(str(project_path / "conf"), "sim", runtime_params=given, **LOADER_OPTIONS)
+    for entry in ("search_verdict", "search_chunks", "candidate_scores", "finalist_{table}", "search_{table}"):
+        place = loader["catalog"][entry]["filepath"].removeprefix("data/accounts/sim/08_reporting/")
+        assert place.rpartition("/")[0] == expected
+
+
 def test_long_names_are_cut_and_stay_apart(project_path):
     many = {f"fee_{number}": number for number in range(30)}
     first, second = (folder(project_path, cost_rules={**many, "buy_rate": rate}) for rate in (1, 2))

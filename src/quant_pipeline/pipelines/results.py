@@ -13,6 +13,7 @@ from kedro.framework.hooks import hook_impl
 
 from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.places import LOCAL
+from quant_pipeline.project.backtest_folder import OWN_SEARCH
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -213,8 +214,11 @@ def _search(made: Made) -> Iterator[str]:
         f"Best of {verdict['trials']} combinations: {verdict['chosen']}, Sharpe ratio "
         f"{verdict['excess_sharpe']:.2f} over the benchmark. That it is the best is {verdict['verdict']}"
     )
-    yield f"Page: {made.path('search_page')}"
-    if verdict["verdict"] == "probably skill":
+    page = made.path("search_page")
+    yield f"Page: {page}"
+    if Path(page).parent.name != OWN_SEARCH:
+        yield "It is by other rules than the account's, so `kedro ensemble adopt` does not take it"
+    elif verdict["verdict"] == "probably skill":
         yield "Next: kedro ensemble adopt searched"
     else:
         yield "Keep the simplest combination; `kedro ensemble adopt searched` takes the best one all the same"

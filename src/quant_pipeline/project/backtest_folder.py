@@ -1,7 +1,8 @@
 """Where a backtest is stored: the account's own beside the pages of the account, every other one under its name.
 
-`project.resolvers` registers `backtest_folder`; ``conf/base/catalog_account.yml`` uses it. Evaluations of signals are
-kept apart in the same way, see `project.signal_models`.
+`project.resolvers` registers `backtest_folder`, which ``conf/base/catalog_account.yml`` uses, and `search_folder` of
+``conf/base/catalog_ensemble_search.yml``. Evaluations of signals are kept apart in the same way, see
+`project.signal_models`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ DECISIVE: Final = (*RULES, "ensemble", "backtest")
 RHYTHM: Final = "rhythm"
 """Parameter of a run that decides the schedule of the strategy."""
 LONGEST: Final = 80
+SEARCH_RESOLVER: Final = "search_folder"
+OWN_SEARCH: Final = "ensemble_search"
+"""Folder of the search by the rules in the account's files."""
+OTHER_SEARCHES: Final = "ensemble_searches"
+"""Folder of those by other rules."""
 
 
 def backtest_folder(loader: ProjectConfigLoader, _: str = "") -> str:
@@ -60,6 +66,16 @@ def backtest_folder(loader: ProjectConfigLoader, _: str = "") -> str:
             f"backtest.name is '{name}'; a name has at most {LONGEST} letters, digits, points, hyphens and underscores."
         )
     return f"{OTHERS}/{name}"
+
+
+def search_folder(loader: ProjectConfigLoader, _: str = "") -> str:
+    """Return the folder of the search of a run, below ``08_reporting``.
+
+    A run whose ``--params`` change the rules of the account is named by them: `kedro ensemble adopt` takes the search
+    by the rules that the account trades by.
+    """
+    changed = changed_in(loader.runtime_params, (*RULES, RHYTHM))
+    return f"{OTHER_SEARCHES}/{name_of(changed)}" if changed else OWN_SEARCH
 
 
 def changed_parameters(given: Mapping[str, Any]) -> list[str]:

@@ -43,6 +43,7 @@ _ASKING: Final[dict[str, Callable[..., Any]]] = {
     unresolved.WHEN_FILES: unresolved.when_files,
     last_booked.RESOLVER: last_booked.last_booked_session,
     backtest_folder.RESOLVER: backtest_folder.backtest_folder,
+    backtest_folder.SEARCH_RESOLVER: backtest_folder.search_folder,
     signal_models.RESOLVER: signal_models.evaluated_signal,
 }
 CUSTOM_RESOLVERS: Final[dict[str, Callable[..., Any]]] = {
