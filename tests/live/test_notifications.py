@@ -191,7 +191,48 @@ def test_a_file_of_messages_that_cannot_be_read_keeps_no_process_from_its_start(
     file = tmp_path / "messages.json"
     file.write_text(content)
     assert KeptMessages(file).read() == []
-    assert "cannot be read and are left out" in caplog.text
+    assert "cannot be read" in caplog.text
+
+
+def test_a_whole_file_that_cannot_be_read_is_put_aside(tmp_path, caplog):
+    file = tmp_path / "messages.json"
+    for content in ("[" * 100_000, "5"):
+        file.write_text(content)
+        assert KeptMessages(file).read() == []
+        assert (file.with_suffix(".unreadable").read_text(), file.exists()) == (content, False)
+    assert "put aside as" in caplog.text
+
+
+def test_one_message_that_cannot_be_read_loses_no_other(tmp_path, caplog):
+    file, row = tmp_path / "messages.json", {"channel": "phone", "topic": "alerts", "level": "ALERT", "text": "a loss"}
+    rows = [row | {"at": 10**400, "title": "a"}, row | {"at": 1, "title": "b", "topic": "later"}, 7]
+    file.write_text(json.dumps([*rows, row | {"at": 1, "title": "halted"}]))
+    assert [each.message.title for each in KeptMessages(file).read()] == ["halted"]
+    assert caplog.text.count("cannot be read") == 3
+
+
+def test_half_a_character_is_replaced_and_stops_no_channel(tmp_path):
+    taken = []
+    sender = by_phone(tmp_path / "messages.json", lambda message: taken.append(message.text) or True)
+    for text in ("rejected: \ud83d", "and the next"):
+        sender.send(Message(Topic.ALERTS, Level.ALERT, "paper: an order", text))
+    assert sender.flush(60)
+    sender.close(0.0)
+    assert taken == ["rejected: ?", "and the next"]
+
+
+@pytest.mark.parametrize(("channel", "age"), [("mail", 60), ("phone", 2 * 86_400)], ids=["renamed", "given up"])
+def test_an_alert_that_is_raised_anew_is_no_repeat_of_one_that_never_arrives(tmp_path, channel, age):
+    file, taken, is_up = tmp_path / "messages.json", [], threading.Event()
+    row = {"channel": channel, "at": time.time() - age, "topic": "alerts", "level": "ALERT", "title": "halted"}
+    file.write_text(json.dumps([row | {"text": "a loss"}]))
+    sender = by_phone(file, lambda message: is_up.is_set() and (taken.append(message.text) or True))
+    assert sender.flush(60)
+    is_up.set()
+    sender.send(Message(Topic.ALERTS, Level.ALERT, "halted", "a loss"))
+    assert sender.flush(60)
+    sender.close(0.0)
+    assert taken == ["a loss"]
 
 
 def test_a_channel_that_hangs_keeps_no_other_one_waiting():

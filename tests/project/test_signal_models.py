@@ -33,6 +33,12 @@ def test_signals_that_nothing_asks_for_change_nothing():
     assert with_signals(given) is given
 
 
+@pytest.mark.parametrize("name", ["../../up", "a/b", "", "a b"])
+def test_a_signal_whose_name_no_folder_may_have_is_refused(name):
+    with pytest.raises(ConfigurationError, match=r"are no names of signals.*parameters_signals\.yml"):
+        with_signals({"signals": {name: {"enabled": True}}, "models": {}})
+
+
 def test_a_signal_with_the_name_of_a_model_and_one_that_cannot_be_read_are_refused():
     with pytest.raises(ConfigurationError, match=r"\['rsi'\] are models .* and signals"):
         with_signals({"signals": {"rsi": {"enabled": True}}, "models": {"rsi": {}}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,6 +51,11 @@ def with_signals(parameters: dict[str, Any]) -> dict[str, Any]:
     used = {name: entry for name, entry in block.items() if name in _named(parameters) or _is_enabled(entry)}
     if not used:
         return parameters
+    if wrong := sorted(name for name in used if not re.fullmatch(r"\w[\w-]*", str(name))):
+        raise ConfigurationError(
+            f"{wrong} are no names of signals, which folders have too; take letters, digits, underscores and hyphens. "
+            "Correct them in parameters_signals.yml."
+        )
     expressions = {name: expression_of(name, entry) for name, entry in used.items()}
     models, sets = parameters.get("models") or {}, parameters.get("feature_sets") or {}
     if taken := sorted(models.keys() & used.keys()):

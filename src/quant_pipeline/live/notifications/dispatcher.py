@@ -91,8 +91,10 @@ class Dispatcher:
         for way in ways:
             mine = [each for each in found if each.channel == way.name]
             self._posts.append(Post(way, rules.max_waiting, pause, self._keep, mine))
-        for channel, _, message in found:
-            self._sent_at[message.title, message.text] = clock()
+        for channel, at, message in found:
+            if channel in names and time.time() - at < KEPT_SECONDS:
+                # It is on its way; one that is given up must not keep away the same alert when it is raised again.
+                self._sent_at[message.title, message.text] = clock()
             if channel not in names:
                 logger.warning("there is no channel '%s' any more: '%s' was not delivered", channel, message.title)
         for post in self._posts:
@@ -140,7 +142,9 @@ class Dispatcher:
             Called, in the thread of a channel, as soon as its service has taken it; at once when no channel is for it.
             Who gives it sends the message again after a restart.
         """
-        title, text = (without_secrets(part, self._secrets) for part in (message.title, message.text))
+        # Half of a pair of UTF-16, as JSON of a broker may hold, is text for no service.
+        parts = (part.encode("utf-8", "replace").decode() for part in (message.title, message.text))
+        title, text = (without_secrets(part, self._secrets) for part in parts)
         clean = replace(message, title=title, text=text[:LONGEST])
         if self._is_repeated(clean):
             return
@@ -243,7 +247,9 @@ class Post:
         with self._changed:
             if self._fault is not None:
                 self.undelivered += 1
-                self._left = [*self._left, waiting][-self._room :]
+                if waiting.matters and waiting.then is None:
+                    self.dropped += len(self._left) >= self._room
+                    self._left = [*self._left, waiting][-self._room :]
                 return
             if len(self._waiting) >= self._room:
                 dropped = min(self._waiting, key=lambda other: other.message.level)

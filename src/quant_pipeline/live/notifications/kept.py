@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,15 +42,25 @@ class KeptMessages:
     def read(self) -> list[Kept]:
         """Return what waited when the process before ended, the oldest first.
 
-        A file that cannot be read is left out with a warning: the process has to start.
+        A message that cannot be read is logged and left out, a whole file of that kind put aside: the process has to
+        start.
         """
         try:
-            found = [_kept(row) for row in json.loads(self._file.read_text(encoding="utf-8"))]
+            rows = list(json.loads(self._file.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return []
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            logger.warning("the messages in %s cannot be read and are left out: %s", self._file, error)
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            aside = self._file.with_suffix(".unreadable")
+            logger.warning("the messages in %s cannot be read and are put aside as %s: %s", self._file, aside, error)
+            with suppress(OSError):
+                self._file.replace(aside)
             return []
+        found = []
+        for row in rows:
+            try:
+                found.append(_kept(row))
+            except (ValueError, KeyError, TypeError, OverflowError) as error:
+                logger.warning("a message in %s cannot be read (%r) and is left out: %.500r", self._file, error, row)
         self._written = sorted(found, key=lambda each: each.at)
         return list(self._written)
 
@@ -67,7 +78,7 @@ class KeptMessages:
                 return
             try:
                 if found:
-                    write_text(self._file, json.dumps(list(map(_row, found)), ensure_ascii=False, indent=1) + "\n")
+                    write_text(self._file, json.dumps(list(map(_row, found)), indent=1) + "\n")
                 else:
                     self._file.unlink(missing_ok=True)
             except OSError as error:

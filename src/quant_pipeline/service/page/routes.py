@@ -164,6 +164,8 @@ async def job_events(
 ) -> AsyncIterable[ServerSentEvent]:
     """Follow a job as ``GET /v1/jobs/{id}/events`` does, from what the page shows already."""
     async for event in follow(served, found, max(behind, last_event_id)):
+        if visited.visitors.has_ended(visited.visitor):
+            return
         yield event
 
 

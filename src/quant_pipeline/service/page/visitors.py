@@ -12,12 +12,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import logging
 import os
+import re
 import secrets
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl
@@ -25,15 +27,21 @@ from urllib.parse import parse_qsl
 from fastapi import Request, Response
 
 from quant_pipeline.common.atomic import write_text
+from quant_pipeline.common.locks import locked
 from quant_pipeline.service.access import THIS_MACHINE, Access, Asker
 from quant_pipeline.service.parameters import Scope
 from quant_pipeline.service.problems import Refused
 
+logger = logging.getLogger(__name__)
+
 KEY: Final = "page.key"
 ENDED: Final = "page.ended"
 """File of the sessions that were ended: until when each would have been believed, and its hash."""
+_LINE: Final = re.compile(r"([0-9]+) ([0-9a-f]{64})")
 DAYS: Final = 7
 """How long a session is believed."""
+PATIENCE: Final = 5.0
+"""Seconds to wait for another process that ends a session."""
 FIELD: Final = "form_token"
 LOGIN: Final = "/page/login"
 LOGOUT: Final = "/page/leave"
@@ -127,9 +135,12 @@ class Visitors:
         """End a session: its cookie is taken back, and believed no more, also where it was copied to."""
         response.delete_cookie(self.cookie, httponly=True, samesite="strict")
         now = int(time.time())
-        ended = {known: until for known, until in self._ended().items() if until >= now}
-        ended[_hash_of(visitor.session)] = now + DAYS * 86_400
-        write_text(self._folder / ENDED, "".join(f"{until} {known}\n" for known, until in ended.items()))
+        # A clock that was set back since the login would forget the session before its time is over.
+        until = max(now + DAYS * 86_400, (_signed_in(visitor.session) or (0, ""))[0])
+        with locked(self._folder / f".{ENDED}.lock", "the sessions of the page", patience=PATIENCE):
+            ended = {known: last for known, last in self._ended().items() if last >= now}
+            ended[_hash_of(visitor.session)] = until
+            write_text(self._folder / ENDED, "".join(f"{last} {known}\n" for known, last in ended.items()))
 
     def has_ended(self, visitor: Visitor) -> bool:
         """Return whether a session was ended since it was let in."""
@@ -138,10 +149,16 @@ class Visitors:
     def _ended(self) -> dict[str, int]:
         """Return the sessions that were ended, by hash; another process of this account may have ended them."""
         try:
-            lines = (self._folder / ENDED).read_text(encoding="ascii").splitlines()
+            lines = (self._folder / ENDED).read_text(encoding="ascii", errors="replace").splitlines()
         except FileNotFoundError:
             return {}
-        return {known: int(until) for until, _, known in (line.partition(" ") for line in lines)}
+        ended = {}
+        for line in lines:
+            if (found := _LINE.fullmatch(line)) is None:
+                _warn_of(line, self._folder / ENDED)
+            else:
+                ended[found[2]] = int(found[1])
+        return ended
 
     def remember(self, response: Response, visitor: Visitor, is_secure: bool) -> None:
         """Set the cookie: scripts cannot read it, and no other site sends it."""
@@ -172,16 +189,10 @@ class Visitors:
 
     def _name_of(self, session: str) -> str | None:
         """Return whose session it is; None when it is none, or its time is over."""
-        text, _, mac = session.partition(".")
-        try:
-            signed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
-            until, _, named = signed.partition(" ")
-            name = named.partition(" ")[2]
-            is_over = int(until) < time.time()
-        except ValueError:
+        found = _signed_in(session)
+        if found is None or found[0] < time.time() or found[1] not in self._access.tokens:
             return None
-        if is_over or name not in self._access.tokens:
-            return None
+        name, (text, _, mac) = found[1], session.partition(".")
         right = self._mac(text, self._secret_of(name))
         is_right = hmac.compare_digest(mac.encode(), right.encode())
         return name if is_right and _hash_of(session) not in self._ended() else None
@@ -209,6 +220,22 @@ class Visitors:
                 os.link(beside, file)
             beside.unlink()
         return file.read_bytes()
+
+
+def _signed_in(session: str) -> tuple[int, str] | None:
+    """Return until when a session is believed, and whose it is, by its own words; None when it has none."""
+    text = session.partition(".")[0]
+    try:
+        until, _, named = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(" ")
+        return int(until), named.partition(" ")[2]
+    except ValueError:
+        return None
+
+
+@cache
+def _warn_of(line: str, file: Path) -> None:
+    """Say once that a line is no session that was ended: the others count, so that an operator who halts is let in."""
+    logger.warning("a line of %s is left out, as it is no ended session: %.80r", file, line)
 
 
 def _hash_of(session: str) -> str:
