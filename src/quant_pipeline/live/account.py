@@ -125,7 +125,7 @@ class LiveAccount:
 
     @property
     def is_rehearsed(self) -> bool:
-        """Whether its broker is an invented one, whose exchange keeps a time of its own."""
+        """Whether it rehearses at a fake broker, whose exchange has a clock of its own."""
         return self.has_broker and self.opened.gateway.adapter.has_own_time
 
     def clock(self, speed: float | None) -> LiveClock:

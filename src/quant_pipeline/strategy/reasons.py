@@ -49,7 +49,7 @@ def not_carried_out(decided: str, what: str, why: str) -> str:
     Parameters
     ----------
     decided
-        Reason of the decision, which says what should have happened: ``bought: rank 1 of 2``.
+        Reason of the decision, which says what should have happened: ``bought: rank 1 of 2``; may be empty.
     what
         What is the matter: `NOT_SENT`, `NOT_EXECUTED`.
     why
@@ -59,8 +59,10 @@ def not_carried_out(decided: str, what: str, why: str) -> str:
     --------
     >>> not_carried_out("bought: rank 1 of 2", NOT_SENT, "the account is halted")
     'not sent: the account is halted; it was to be bought: rank 1 of 2'
+    >>> not_carried_out("", NOT_EXECUTED, "")
+    'not executed'
     """
-    return f"{what}{f': {why}' if why else ''}; it was to be {decided}"
+    return f"{what}{f': {why}' if why else ''}{f'; it was to be {decided}' if decided else ''}"
 
 
 NAMES = {

@@ -77,7 +77,7 @@ def _value(look: Look, value: float | None) -> list[Fact]:
 def _process(look: Look) -> list[Fact]:
     status = look.status
     state, upcoming = status.get("state", STOPPED), status.get("next")
-    at = instant(status.get("now")) if status.get("now") else "it has not lived yet"
+    at = instant(status.get("now")) if status.get("now") else "it has not run yet"
     running = status.get("running")
     words = f"{state}, running {running}" if running else state
     silent = status.get("silent_seconds")
@@ -130,7 +130,7 @@ def watched(market: Mapping[str, Any] | None, folder: Path, currency: str, is_ov
 def _market(look: Look) -> list[Fact]:
     newest, live = look.served.project.calendar[-1], look.live
     if live.is_simulated or live.is_rehearsed:
-        return [Fact("Market data", f"up to {newest:%Y-%m-%d}", "by the time of an invented exchange")]
+        return [Fact("Market data", f"up to {newest:%Y-%m-%d}", "by the clock of the rehearsed exchange")]
     return [age_of_market(newest, look.account.calendar, pd.Timestamp.now("UTC"))]
 
 
