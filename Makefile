@@ -16,7 +16,7 @@ COVERAGE := --cov --cov-report=term:skip-covered
 # Hundreds of processes import the same modules: their bytecode is kept, also where the shell says otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test coverage test-all test-random checked lint format lock reference results bench bench-backtest bench-factors bench-training bench-ledger bench-live bench-cli bench-scale compare-peers adapter-lumibot adapter-nautilus proof-servers proof-airflow chaos rehearse-live fuzz-market rehearse-archive clean install compile bench-service
+.PHONY: help demo test coverage test-all test-random checked lint format lock reference results bench bench-backtest bench-factors bench-training bench-ledger bench-live bench-cli bench-scale bench-cores compare-peers adapter-lumibot adapter-nautilus proof-servers proof-airflow chaos rehearse-live fuzz-market rehearse-archive clean install compile bench-service
 .DEFAULT_GOAL := help
 
 help:  ## List what can be made
@@ -103,6 +103,9 @@ bench-live: $(INSTALLED)  ## Milliseconds from the last bar to the scores of 500
 
 bench-scale: $(INSTALLED)  ## The research path on 250 to 2,000 names and against Qlib: seconds, peak memory, exponent of growth
 	$(BIN)/python benchmarks/scale.py
+
+bench-cores: $(INSTALLED)  ## Seconds of each stage by the clock with one core and with two
+	$(BIN)/python benchmarks/second_core.py
 
 bench-cli: $(INSTALLED)  ## Seconds of the commands, and of `kedro run` before its first node
 	$(BIN)/python benchmarks/cli.py

@@ -11,6 +11,7 @@ from tests.helpers.tracing import tracing_environment
 SUITES = [
     "tests/evaluation/test_factor_scores.py",
     "tests/factors/test_kernels.py",
+    "tests/factors/test_processors.py",
     "tests/strategy",
     "tests/exchange/test_session.py",
     "tests/backtest/test_array_engine.py",

@@ -22,6 +22,7 @@ from typing import Final, TypeVar
 
 from quant_pipeline.common.atomic import write_text
 from quant_pipeline.common.compilation import digest_files
+from quant_pipeline.common.cores import usable_cores
 from quant_pipeline.common.numba_settings import folders_of_kept_code, is_compilation_off
 from quant_pipeline.common.progress import track
 
@@ -59,7 +60,7 @@ def compile_beside(part: str) -> subprocess.Popen[bytes] | None:
         The process, which is ended with this one at the latest; None when none was started.
     """
     folder = _folder()
-    if folder is None or is_compilation_off() or len(os.sched_getaffinity(0)) < 2 or is_marked(part):
+    if folder is None or is_compilation_off() or usable_cores() < 2 or is_marked(part):
         return None
     _awaited.add(part)
     with _lock_of(folder, part).open("a") as lock:

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
+from quant_pipeline.common.cores import on_one_core, usable_cores
+
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -64,7 +66,8 @@ def run_tasks(
     items
         One for each task. Here, the next one is taken when its task begins; workers are given some in advance.
     threads
-        Threads that run tasks in this process; workers run as many tasks as they have threads.
+        Most threads that run tasks in this process, no more than there are cores; workers run as many tasks as they
+        have threads.
 
     Returns
     -------
@@ -75,6 +78,7 @@ def run_tasks(
     """
     if _workers is not None:
         return _workers.run(function, shared, items)
+    threads = min(threads, usable_cores())
     if threads == 1:
         return (function(shared, item) for item in items)
     return _run_in_threads(function, shared, items, threads)
@@ -84,10 +88,15 @@ def _run_in_threads(
     function: Callable[[Shared, Item], Result], shared: Shared, items: Iterable[Item], threads: int
 ) -> Generator[Result]:
     """Keep no more than a few results in memory at a time, whatever the number of items."""
+
+    def call(item: Item) -> Result:
+        with on_one_core():
+            return function(shared, item)
+
     coming = iter(items)
     with ThreadPoolExecutor(threads) as pool:
-        waiting = deque(pool.submit(function, shared, item) for item in islice(coming, 2 * threads))
+        waiting = deque(pool.submit(call, item) for item in islice(coming, 2 * threads))
         while waiting:
             result = waiting.popleft().result()
-            waiting.extend(pool.submit(function, shared, item) for item in islice(coming, 1))
+            waiting.extend(pool.submit(call, item) for item in islice(coming, 1))
             yield result

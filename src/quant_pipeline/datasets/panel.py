@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
 from quant_pipeline.common.atomic import replacing_file, write_text
+from quant_pipeline.common.cores import map_on_cores
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.common.places import Place
 from quant_pipeline.datasets.panel_years import DAY, digest_of, schema_of, split_by_year, to_arrow, write_plain
@@ -87,11 +88,14 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
         known = self._read_manifest() or {}
         manifest: dict[str, dict[str, Any]] = {}
         with ExitStack() as replacements:
-            for name, table in _tables(_parts_of(data)):
-                if name in manifest:
-                    raise MarketDataError(f"two parts of the panel in {self._place.address} hold rows of {name[:-8]}")
-                manifest[name] = self._write_year(name, table, known.get(name, {}), replacements)
-                del table  # It lies in its part, which has to be gone before the next one is made.
+            for part in _parts_of(data):
+                written = self._write_part(part, known, replacements)
+                if twice := sorted(written.keys() & manifest.keys()):
+                    raise MarketDataError(
+                        f"two parts of the panel in {self._place.address} hold rows of {twice[0][:-8]}"
+                    )
+                manifest |= written
+                del part  # It has to be gone before the next one is made.
             # From here on the panel does not exist, until the new manifest does.
             if manifest != known:
                 (self._folder / MANIFEST).unlink(missing_ok=True)
@@ -116,6 +120,18 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
                 found = f"The panel in {at} is not complete: a run was interrupted, or is of an earlier version"
             raise MarketDataError(f"{found}. Run the stage that writes it: kedro run --pipelines features")
         return [self._folder / name for name in sorted(manifest)]
+
+    def _write_part(
+        self, part: pd.DataFrame, known: dict[str, dict[str, Any]], replacements: ExitStack
+    ) -> dict[str, dict[str, Any]]:
+        """Write the years of a part, on all cores; return what the manifest says of them."""
+        schema = schema_of(part)
+
+        def write(year: tuple[int, pd.DataFrame]) -> tuple[str, dict[str, Any]]:
+            name = f"{year[0]}.parquet"
+            return name, self._write_year(name, to_arrow(year[1], schema), known.get(name, {}), replacements)
+
+        return dict(map_on_cores(write, split_by_year(part)))
 
     def _write_year(self, name: str, table: pa.Table, known: dict[str, Any], replacements: ExitStack) -> dict[str, Any]:
         """Write a year, unless its file holds the same already; return what the manifest says of it."""
@@ -147,16 +163,3 @@ def _parts_of(data: pd.DataFrame | FeaturePanel | Iterable[pd.DataFrame]) -> Ite
     if isinstance(data, pd.DataFrame):
         return [data]
     return [data.read()] if isinstance(data, FeaturePanel) else data
-
-
-def _tables(parts: Iterable[pd.DataFrame]) -> Iterator[tuple[str, pa.Table]]:
-    """Yield file name and table of every year; a part is let go before the next one is asked for."""
-    for part in parts:
-        yield from _years_of(part)
-        del part
-
-
-def _years_of(part: pd.DataFrame) -> Iterator[tuple[str, pa.Table]]:
-    schema = schema_of(part)
-    for year, rows in split_by_year(part):
-        yield f"{year}.parquet", to_arrow(rows, schema)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar, Literal, NamedTuple
@@ -12,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field, PositiveInt, model_validator
 
+from quant_pipeline.common.cores import usable_cores
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.common.progress import track
 from quant_pipeline.evaluation import factor_kernels as kernels
@@ -173,7 +173,7 @@ def score_factors(
 
     names = list(panel.columns)
     # Kernels and sorting let go of the interpreter lock.
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         rows = list(track(pool.map(score, names), "scoring factors", total=len(names)))
     columns = (np.stack(column) for column in zip(*rows, strict=True))
     return FactorScores(tuple(names), parameters.horizons, grid.sessions, *columns)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from quant_pipeline.common.cores import usable_cores
 from quant_pipeline.factors.column_operations import Block, Memory, apply_operation
 from quant_pipeline.factors.expression.program import Program, Stage
 from quant_pipeline.factors.grid import Grid
@@ -61,7 +61,7 @@ class Executor:
 
     def __init__(self, program: Program, threads: int | None = None):
         self.program = program
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or usable_cores()
         self._rows = tile_rows(program)
         self._local = threading.local()
 

@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from quant_pipeline.common.cores import on_one_core
 from quant_pipeline.common.exceptions import ClusterError
 from quant_pipeline.common.progress import unreported
 from quant_pipeline.project.cluster import SECONDS_FOR_A_WORKER, connect
@@ -218,7 +219,7 @@ class _Batch:
 
 
 def run_call(home: Installation, call: bytes, shared: Packed) -> tuple[bytes, Installation]:
-    """Run one task on a worker, whose progress and whose choice of threads are those of the run.
+    """Run one task on a worker, on one core, as it runs a task on each; progress and choice of threads are of the run.
 
     Raises
     ------
@@ -230,7 +231,7 @@ def run_call(home: Installation, call: bytes, shared: Packed) -> tuple[bytes, In
     function, item = pickle.loads(call)  # noqa: S301 - the scheduler of the user hands it over
     data = shared.unpack()
     use_threads_of_algebra(home.threads_of_algebra)
-    with unreported():
+    with unreported(), on_one_core():
         return _dumped(function(data, item)), here
 
 

@@ -87,7 +87,12 @@ RUN_STAGE = Kernel(
 )
 CUT_TILES = Kernel(f"{_HERE}.tiles", "cut_tiles", (_TABLE, int, int, int, int, _TABLE, _TABLE, Array("int64", 1)))
 REORDER = Kernel(f"{_HERE}.rows", "reorder", (_SINGLES, Array("uint32", 1), Array("float32", 1)))
-LIBRARY = KernelLibrary("factor_kernels", RUN_STAGE, CUT_TILES, REORDER)
+_SINGLE, _DOUBLE, _BITS, _PLACES = (Array(kind, 1) for kind in ("float32", "float64", "uint64", "int64"))
+_SORTING = (Array("uint64", 2), _TABLE, _TABLE)
+RANK = Kernel(f"{_HERE}.sessions", "rank_in_sessions", (_DOUBLE, _BITS, _PLACES, int, _SORTING, _SINGLE))
+FILL = Kernel(f"{_HERE}.sessions", "fill_in_sessions", (_SINGLE, Array("uint8", 1), _PLACES))
+SCALE = Kernel(f"{_HERE}.sessions", "scale_in_sessions", (_DOUBLE, _PLACES, int, _DOUBLE, _SINGLE))
+LIBRARY = KernelLibrary("factor_kernels", RUN_STAGE, CUT_TILES, REORDER, RANK, FILL, SCALE)
 
 run_stage = partial(LIBRARY.call, RUN_STAGE)
 """See `machine.run_stage`."""
@@ -95,3 +100,9 @@ cut_tiles = partial(LIBRARY.call, CUT_TILES)
 """See `tiles.cut_tiles`."""
 reorder = partial(LIBRARY.call, REORDER)
 """See `rows.reorder`."""
+rank_in_sessions = partial(LIBRARY.call, RANK)
+"""See `sessions.rank_in_sessions`."""
+fill_in_sessions = partial(LIBRARY.call, FILL)
+"""See `sessions.fill_in_sessions`."""
+scale_in_sessions = partial(LIBRARY.call, SCALE)
+"""See `sessions.scale_in_sessions`."""

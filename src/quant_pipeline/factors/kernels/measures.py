@@ -13,3 +13,6 @@ WITH_SQUARES, WITH_TRENDS = 1, 2
 """What a chain of means also fills; the numbers are bits."""
 PLACES, MINIMUM = 2, 4
 """What is wanted of a chain of extremes; the numbers are bits."""
+
+MAD_TO_DEVIATION = 1.4826
+"""Median absolute deviation to standard deviation of a normal distribution."""

@@ -4,8 +4,9 @@ A processor that learns something learns it from the training window only; its s
 prediction transforms exactly as training did and never fits again.
 """
 
+from quant_pipeline.factors.kernels.measures import MAD_TO_DEVIATION
 from quant_pipeline.factors.processors.chain import ProcessorChain, compares, drop_missing_labels
-from quant_pipeline.factors.processors.fitted import BLOCK, MAD_TO_DEVIATION, Arrays
+from quant_pipeline.factors.processors.fitted import BLOCK, Arrays
 from quant_pipeline.factors.processors.specs import (
     CrossSectionalFill,
     CrossSectionalRank,

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from functools import partial
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from quant_pipeline.common.cores import map_on_cores
 from quant_pipeline.factors.feature_sets import TRADED
 from quant_pipeline.factors.processors import cross_sectional, fitted, specs
-from quant_pipeline.factors.processors.fitted import BLOCK, Arrays, Floats
+from quant_pipeline.factors.processors.fitted import BLOCK, Arrays, Change
+from quant_pipeline.factors.processors.session_rows import Floats, SessionRows
 from quant_pipeline.factors.processors.specs import ProcessorSpec
 
 Reader = Callable[[list[str]], pd.DataFrame]
 """A function that returns columns of a panel by name."""
+
+
+AT_ONCE: Final = 2**17
+"""Values that one core takes through the steps at once; they stay in its cache."""
 
 
 class Processor(Protocol):
@@ -23,17 +30,8 @@ class Processor(Protocol):
 
     state: Arrays
 
-    def transform(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Return transformed features of the same shape; the input is not changed."""
-        ...
-
-
-@runtime_checkable
-class Elementwise(Protocol):
-    """A step whose result for a value depends on that value and its factor alone."""
-
-    def change(self, values: Floats) -> None:
-        """Transform ``(row, factor)`` in place."""
+    def change_of(self, features: pd.DataFrame, rows: SessionRows) -> Change:
+        """Return what changes factors, given all of them as they come out of the steps before; it keeps the input."""
         ...
 
 
@@ -130,18 +128,30 @@ class ProcessorChain:
         return self.transform(features)
 
     def transform(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Apply the fitted steps; the rows of different sessions never mix, except within their own session."""
+        """Apply the fitted steps; the rows of different sessions never mix, except within their own session.
+
+        Some factors after the others are taken through the steps, on all cores, so that these make one copy together.
+        """
         features, traded = _split(features)
-        own: Floats | None = None
-        # Together the steps make one copy of the features, and not one each.
-        for step in self._steps:
-            if isinstance(step, Elementwise):
-                own = features.to_numpy(dtype=np.float32, copy=True) if own is None else own
-                step.change(own)
-                features = pd.DataFrame(own, index=features.index, columns=features.columns, copy=False)
-            else:
-                features, own = _apply(step, features, traded), None
+        if not self._steps:
+            return features
+        rows, values = SessionRows(features.index, traded), np.empty(features.shape[::-1], dtype=np.float32)
+        width = max(AT_ONCE // max(len(features), 1), 1)
+        blocks = [slice(first, first + width) for first in range(0, features.shape[1], width)]
+        for steps in self._stages():
+            changes = [step.change_of(features, rows) for step in steps]
+            map_on_cores(partial(_change, changes, features, values), blocks)
+            features = pd.DataFrame(values.T, index=features.index, columns=features.columns, copy=False)
         return features
+
+    def _stages(self) -> list[list[Processor]]:
+        """Divide the steps: one that looks at other factors begins when these have come through those before it."""
+        stages: list[list[Processor]] = [[]]
+        for spec, step in zip(self._specs, self._steps, strict=True):
+            if cross_sectional.exposures_of(spec) and stages[-1]:
+                stages.append([])
+            stages[-1].append(step)
+        return stages
 
     @property
     def states(self) -> list[Arrays]:
@@ -155,10 +165,12 @@ def _split(features: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.bool_] 
     return features.drop(columns=TRADED), features[TRADED].notna().to_numpy()
 
 
-def _apply(step: Processor, features: pd.DataFrame, traded: npt.NDArray[np.bool_] | None) -> pd.DataFrame:
-    if traded is not None and isinstance(step, cross_sectional.ComparingProcessor):
-        return step.compare(features, traded)
-    return step.transform(features)
+def _change(changes: Sequence[Change], features: pd.DataFrame, values: Floats, factors: slice) -> None:
+    """Take some factors through steps."""
+    given, out = features.iloc[:, factors].to_numpy(), values[factors].T
+    for change in changes:
+        change(given, out, factors)
+        given = out
 
 
 def drop_missing_labels(features: pd.DataFrame, labels: pd.Series) -> tuple[pd.DataFrame, pd.Series]:

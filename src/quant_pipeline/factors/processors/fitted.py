@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from quant_pipeline.common.cores import map_on_cores
 from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.factors.kernels.measures import MAD_TO_DEVIATION
+from quant_pipeline.factors.processors.session_rows import Floats, SessionRows
 from quant_pipeline.factors.processors.specs import RobustZScore, Winsorise
 
-Floats = npt.NDArray[np.float32]
 Arrays = dict[str, Floats]
-
-# Median absolute deviation to standard deviation of a normal distribution.
-MAD_TO_DEVIATION = 1.4826
+Change = Callable[[npt.NDArray[Any], Floats, slice], None]
+"""Changes some factors: what is given, ``(row, factor)``, where the result goes (maybe the same), and their places."""
 
 STATE_VERSION = 1
 """Meaning of the arrays in a state. A change of meaning counts it up, so that an old state is refused, not misread."""
@@ -50,26 +52,30 @@ class FittedProcessor(ABC):
         rows
             Places of the rows of training; None takes all.
         """
-        blocks = [self._learn(_finite(part, rows)) for part in parts]
+        blocks = [block for part in parts for block in self._learn_each(part, rows)]
         learned = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
         self.state = {**learned, VERSION: np.array([STATE_VERSION], dtype=np.float32)}
 
-    def transform(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Apply what was learned.
+    def _learn_each(self, part: pd.DataFrame, rows: npt.NDArray[np.int64] | None) -> list[Arrays]:
+        """Learn from one factor after the other, on all cores; a part without factors has an empty state."""
+        places = range(max(part.shape[1], 1))
+        return map_on_cores(lambda place: self._learn(_finite(part.iloc[:, place : place + 1], rows)), places)
+
+    def change_of(self, features: pd.DataFrame, rows: SessionRows) -> Change:
+        """Return what applies what was learned.
 
         Raises
         ------
         ModelError
             When there is no state, or it is of another version, or of other factors.
         """
-        values = features.to_numpy(dtype=np.float32, copy=True)
-        self.change(values)
-        return pd.DataFrame(values, index=features.index, columns=features.columns)
+        self._check(features.shape[1])
 
-    def change(self, values: Floats) -> None:
-        """Apply what was learned, in place; errors as of `transform`."""
-        self._check(values.shape[1])
-        self._apply(values)
+        def change(given: npt.NDArray[Any], out: Floats, factors: slice) -> None:
+            out[...] = given
+            self._apply(out, state_of(self.state, factors))
+
+        return change
 
     def _check(self, factors: int) -> None:
         if not self.state:
@@ -88,7 +94,7 @@ class FittedProcessor(ABC):
     def _learn(self, values: Floats) -> Arrays: ...
 
     @abstractmethod
-    def _apply(self, values: Floats) -> None: ...
+    def _apply(self, values: Floats, state: Arrays) -> None: ...
 
 
 class RobustZScoreProcessor(FittedProcessor):
@@ -105,9 +111,9 @@ class RobustZScoreProcessor(FittedProcessor):
         deviation = np.nanmedian(np.abs(values - median), axis=0) * np.float32(MAD_TO_DEVIATION)
         return {"median": median, "deviation": np.where(deviation > 0, deviation, np.float32(1.0))}
 
-    def _apply(self, values: Floats) -> None:
-        values -= self.state["median"]
-        values /= self.state["deviation"]
+    def _apply(self, values: Floats, state: Arrays) -> None:
+        values -= state["median"]
+        values /= state["deviation"]
         np.clip(values, -self._clip, self._clip, out=values)
 
 
@@ -124,11 +130,11 @@ class WinsoriseProcessor(FittedProcessor):
         lower, upper = np.nanquantile(values, [self._spec.lower, self._spec.upper], axis=0).astype("float32")
         return {"lower": lower, "upper": upper}
 
-    def _apply(self, values: Floats) -> None:
-        np.clip(values, self.state["lower"], self.state["upper"], out=values)
+    def _apply(self, values: Floats, state: Arrays) -> None:
+        np.clip(values, state["lower"], state["upper"], out=values)
 
 
-def state_of(state: Arrays, factors: npt.NDArray[np.intp]) -> Arrays:
+def state_of(state: Arrays, factors: npt.NDArray[np.intp] | slice) -> Arrays:
     """Return what was learned of some factors, by their places; a step that learns nothing has an empty state."""
     return {name: array if name == VERSION else array[factors] for name, array in state.items()}
 

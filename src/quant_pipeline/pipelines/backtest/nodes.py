@@ -7,6 +7,8 @@ import pandas as pd
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.event_engine.engine import run_events
 from quant_pipeline.backtest.event_engine.rebalance_strategy import RebalanceStrategy
+from quant_pipeline.backtest.result import BacktestResult
+from quant_pipeline.common.cores import map_on_cores
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, summarise
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.labels import require_price, stated_label
@@ -80,7 +82,6 @@ def backtest_combinations(
     calendar = pd.DatetimeIndex(tables.sessions["date"])
     market = tables.market_of(calendar[calendar >= fused_scores["datetime"].min()], rules)
     benchmark, cash = tables.benchmark_levels(market), rules.account.initial_cash
-    comparison, curves = [], []
     blocks = {name: getattr(rules, name) for name in ("strategy", "market_rules", "cost_rules", "account")}
     blocks |= {"ensemble": ensemble, "backtest": backtest}
     facts = {
@@ -88,7 +89,9 @@ def backtest_combinations(
         "parameters": decisive_parameters(blocks),
         "bundles": bundles_behind(ensemble_weight_history, ensemble.default),
     }
-    for name, combination in ensemble.enabled.items():
+
+    def trade(name: str) -> tuple[pd.DataFrame, dict[str, float], dict[str, Any], BacktestResult | None]:
+        """Backtest one combination, on one core; the tables of its trades are kept of the default one alone."""
         table = fused_scores[fused_scores["combination"] == name]
         require_price(
             f"combination '{name}'",
@@ -109,23 +112,26 @@ def backtest_combinations(
             case unknown:
                 assert_never(unknown)
         nav, performance = measure_backtest(result, benchmark, rules.market_rules.risk_free_rate)
-        curves.append(nav[["date", "nav"]].assign(combination=name))
         information = summarise(information_coefficients(scores, labels["label"]))
-        comparison.append(
-            {
-                "combination": name,
-                "members": ", ".join(combination.models),
-                "method": combination.member_weights,
-                "rank_ic": information["rank_ic"],
-                "icir": information["rank_icir"],
-                **{key: performance[key] for key in COMPARED},
-            }
-        )
-        if name == ensemble.default:
-            chosen = nav, result.trades, result.positions, performance
-            facts["nav"] = digest_of_nav(nav)
+        combination = ensemble.enabled[name]
+        row = {
+            "combination": name,
+            "members": ", ".join(combination.models),
+            "method": combination.member_weights,
+            "rank_ic": information["rank_ic"],
+            "icir": information["rank_icir"],
+            **{key: performance[key] for key in COMPARED},
+        }
+        return nav, performance, row, result if name == ensemble.default else None
+
+    traded = dict(zip(ensemble.enabled, map_on_cores(trade, ensemble.enabled), strict=True))
+    nav, performance, _, result = traded[ensemble.default]
+    assert result is not None
+    facts["nav"] = digest_of_nav(nav)
+    curves = [own[["date", "nav"]].assign(combination=name) for name, (own, *_) in traded.items()]
+    comparison = pd.DataFrame([row for *_, row, _ in traded.values()])
     combination_nav = pd.concat(curves, ignore_index=True)[["date", "combination", "nav"]]
-    return (*chosen, pd.DataFrame(comparison), combination_nav, facts)
+    return nav, result.trades, result.positions, performance, comparison, combination_nav, facts
 
 
 def draw_backtest(

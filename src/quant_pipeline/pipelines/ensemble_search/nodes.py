@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.common.cores import map_on_cores
 from quant_pipeline.evaluation.attribution import CombinationValues
 from quant_pipeline.evaluation.similarity import correlate_returns, correlate_scores
 from quant_pipeline.exchange.rules import MarketRules
@@ -130,25 +131,25 @@ def backtest_finalists(
     reference = pd.Series(inputs.benchmark_returns(market), index=market.sessions)
     trials = read_table(search_trials)[0].of_size(inputs.ensemble_search.min_models)
     order = judgement.ranking(trials, search_periods["sessions"].to_numpy())
-    curves, measures = [], []
-    for position in order[: inputs.ensemble_search.finalists]:
+
+    def trade(position: int) -> tuple[pd.DataFrame, dict[str, Any]]:
         members = trials.combinations[position]
         daily = backtest_in_full(members, inputs, market, reference)
         name = " + ".join(members)
         returns = daily.pivot(index="date", columns="phase", values="return").reindex(market.sessions, fill_value=0.0)
         growth = (1 + returns).cumprod().mean(axis=1)
-        curves.append(
-            pd.DataFrame(
-                {
-                    "date": growth.index,
-                    "combination": pd.array([name] * len(growth), dtype="str"),
-                    "nav": growth.to_numpy(),
-                    "benchmark": (1 + reference).cumprod().to_numpy(),
-                    "is_holdout": growth.index > inputs.span.selection[-1],
-                }
-            )
+        curve = pd.DataFrame(
+            {
+                "date": growth.index,
+                "combination": pd.array([name] * len(growth), dtype="str"),
+                "nav": growth.to_numpy(),
+                "benchmark": (1 + reference).cumprod().to_numpy(),
+                "is_holdout": growth.index > inputs.span.selection[-1],
+            }
         )
-        measures.append({"combination": name, **measure_finalist(daily, inputs.span)})
+        return curve, {"combination": name, **measure_finalist(daily, inputs.span)}
+
+    curves, measures = zip(*map_on_cores(trade, order[: inputs.ensemble_search.finalists]), strict=True)
     return pd.concat(curves, ignore_index=True), pd.DataFrame(measures)
 
 

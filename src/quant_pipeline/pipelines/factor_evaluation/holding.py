@@ -1,12 +1,11 @@
 """What holding the highest values of each factor would have earned: one exact backtest per factor."""
 
-import os
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.backtest.combination_engine import CombinationSearch, run_combinations
+from quant_pipeline.common.cores import usable_cores
 from quant_pipeline.common.progress import track
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.pipelines.market_tables import MarketTables, TradingRules
@@ -55,7 +54,7 @@ def _earned(panel: pd.DataFrame, market: TradingMarket, rules: TradingRules) -> 
     values = np.stack([_values(panel[name], market) for name in panel.columns])
     search = CombinationSearch(values, market, rules.strategy, rules.cost_rules, rules.account.initial_cash)
     alone = [(place,) for place in range(len(values))]
-    figures = run_combinations(search, alone, n_threads=os.cpu_count() or 1).figures
+    figures = run_combinations(search, alone, n_threads=usable_cores()).figures
     decides = np.isfinite(values[:, :-1]).any(axis=(1, 2))
     table = pd.DataFrame({column: figures[figure].where(decides) for column, figure in MEASURES.items()})
     table.insert(0, "factor", pd.array(list(panel.columns), dtype="str"))

@@ -1,0 +1,104 @@
+"""The cores that this process may use, and loops that are divided among them.
+
+Threads share what they compute with, so nothing is copied for them; they gain where the work is done by NumPy, Arrow,
+Parquet or compiled kernels, all of which let go of the interpreter lock. Each item is computed as it would be alone:
+results have the same bits on any number of cores.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from functools import cache
+from pathlib import Path
+from typing import Final, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+GROUPS: Final = Path("/sys/fs/cgroup")
+"""Where Linux shows the control groups, by which containers and services are limited."""
+_here = threading.local()
+
+
+def usable_cores() -> int:
+    """Return on how many cores the calling thread may compute at once.
+
+    These are the cores of the machine that the process may run on, no more than its control groups leave it time for;
+    one within `on_one_core`, and in a thread of `map_on_cores`.
+    """
+    if getattr(_here, "is_on_one", False):
+        return 1
+    # Linux knows which cores a process was given.
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(found, _cores_of_groups(GROUPS, Path("/proc/self/cgroup")) or found)
+
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """Let the calling thread divide nothing for the length of a block: others compute beside it."""
+    before, _here.is_on_one = getattr(_here, "is_on_one", False), True
+    try:
+        yield
+    finally:
+        _here.is_on_one = before
+
+
+def map_on_cores(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Call a function for every item, on all cores that there are.
+
+    Parameters
+    ----------
+    function
+        Its result depends on its argument alone. Within it there is one core.
+    items
+        What it is called with; all at once.
+
+    Returns
+    -------
+    list
+        Results in the order of the items. What the first of them raises is raised here, and no other begins then.
+    """
+    given = list(items)
+    threads = min(usable_cores(), len(given))
+    if threads <= 1:
+        return [function(item) for item in given]
+
+    def call(item: Item) -> Result:
+        with on_one_core():
+            return function(item)
+
+    with ThreadPoolExecutor(threads) as pool:
+        # What NumPy does about a division by zero belongs to the context of the caller.
+        waiting = [pool.submit(copy_context().run, call, item) for item in given]
+        try:
+            return [each.result() for each in waiting]
+        finally:
+            for each in waiting:
+                each.cancel()
+
+
+@cache
+def _cores_of_groups(groups: Path, own: Path) -> int | None:
+    """Return the cores whose time the control groups of this process leave it, rounded up; None without a limit."""
+    try:
+        lines = own.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    names = [line.removeprefix("0::").strip("/") for line in lines if line.startswith("0::")]
+    folder = groups.joinpath(*names)
+    limits = (_limit_of(place) for place in (folder, *folder.parents) if place.is_relative_to(groups))
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _limit_of(group: Path) -> int | None:
+    try:
+        quota, period = (group / "cpu.max").read_text(encoding="ascii").split()
+        return max(math.ceil(int(quota) / int(period)), 1)
+    except (OSError, ValueError):
+        return None  # "max": no limit.

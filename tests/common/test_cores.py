@@ -1,0 +1,78 @@
+"""How many cores a loop is divided among, and what it returns."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from quant_pipeline.common.cores import _cores_of_groups, map_on_cores, on_one_core, usable_cores
+from quant_pipeline.common.tasks import run_tasks
+
+
+@pytest.fixture
+def two_cores(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
+
+
+def groups_of(folder, **limits):
+    """Write control groups as Linux shows them; return where they are and what a process of the inner one reads."""
+    own = folder / "cgroup"
+    own.write_text("12:cpuset:/old\n0::/outer/inner\n")
+    (folder / "sys" / "outer" / "inner").mkdir(parents=True)
+    for place, limit in limits.items():
+        (folder / "sys" / {"outer": "outer", "inner": "outer/inner"}[place] / "cpu.max").write_text(limit)
+    return folder / "sys", own
+
+
+def test_a_loop_uses_as_many_threads_as_there_are_cores(two_cores):
+    together = threading.Barrier(2, timeout=60)
+    # Only two threads at the same time pass the barrier.
+    assert map_on_cores(lambda item: (together.wait(), item)[1], range(4)) == [0, 1, 2, 3]
+
+
+def test_threads_of_a_loop_divide_no_further(two_cores):
+    assert map_on_cores(lambda item: (usable_cores(), map_on_cores(str, [item])), [1, 2]) == [(1, ["1"]), (1, ["2"])]
+    with on_one_core():
+        assert usable_cores() == 1
+    assert usable_cores() == 2
+
+
+def test_tasks_in_threads_have_one_core_each_and_are_no_more_than_cores(two_cores):
+    found = list(run_tasks(lambda shared, item: (usable_cores(), threading.get_ident()), None, range(20), threads=8))
+    assert {cores for cores, _ in found} == {1}
+    assert len({thread for _, thread in found}) <= 2
+
+
+def test_the_first_failure_is_raised_and_nothing_more_begins(two_cores):
+    begun = []
+
+    def fail(item):
+        begun.append(item)
+        raise ValueError(str(item))
+
+    with pytest.raises(ValueError, match="0"):
+        map_on_cores(fail, range(1000))
+    assert len(begun) < 1000
+
+
+def test_warnings_of_numpy_are_those_that_the_caller_wants(two_cores):
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        map_on_cores(lambda item: np.ones(1) / np.zeros(1), [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("limits", "cores"),
+    [
+        ({}, None),
+        ({"inner": "max 100000\n"}, None),
+        ({"inner": "max 100000\n", "outer": "150000 100000\n"}, 2),
+        ({"inner": "50000 100000\n", "outer": "400000 100000\n"}, 1),
+    ],
+)
+def test_control_groups_limit_the_cores(tmp_path, limits, cores):
+    assert _cores_of_groups(*groups_of(tmp_path, **limits)) == cores
+
+
+def test_a_machine_without_control_groups_has_no_limit(tmp_path):
+    assert _cores_of_groups(tmp_path, tmp_path / "none") is None

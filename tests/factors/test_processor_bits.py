@@ -1,0 +1,152 @@
+"""Processors return the same bits on one core and on two, and those of pandas and of sums in the order of the rows."""
+
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quant_pipeline.factors.feature_sets import TRADED
+from quant_pipeline.factors.processors import (
+    MAD_TO_DEVIATION,
+    CrossSectionalFill,
+    CrossSectionalRank,
+    CrossSectionalZScore,
+    FillMissing,
+    Neutralise,
+    ProcessorChain,
+    RobustZScore,
+    Winsorise,
+    chain,
+)
+
+N_SESSIONS, N_NAMES = 40, 37
+COLUMNS = ["noise", "ties", "holes", "single", "empty", "equal", "tiny", "sector"]
+
+
+@pytest.fixture(scope="module")
+def panel():
+    """Sessions of different length; columns with ties, holes, infinities, signed zeros and tiny spreads."""
+    random = np.random.default_rng(5)
+    days = pd.bdate_range("2024-01-02", periods=N_SESSIONS, unit="ns")
+    names = pd.array([f"N{number:02d}" for number in range(N_NAMES)], dtype="str")
+    index = pd.MultiIndex.from_product([days, names], names=["datetime", "instrument"])
+    index = index[random.random(len(index)) < 0.8]
+    size = len(index)
+    columns = {
+        "noise": random.normal(size=size),
+        "ties": random.integers(-2, 3, size=size) * np.where(random.random(size) < 0.5, -1.0, 1.0),
+        "holes": np.where(random.random(size) < 0.4, np.nan, random.normal(size=size)),
+        "single": np.where(random.random(size) < 0.03, random.normal(size=size), np.inf),
+        "empty": np.full(size, np.nan),
+        "equal": np.full(size, 0.1),
+        "tiny": random.normal(size=size) * 1e-30,
+        "sector": random.integers(0, 4, size=size).astype(float),
+    }
+    columns["holes"][::50], columns["noise"][::70] = -np.inf, np.inf
+    return pd.DataFrame(columns, index=index).astype("float32")
+
+
+def ranked(column):
+    ranks = column.groupby(level="datetime", sort=False).rank(pct=True)
+    return ((ranks - 0.5) * np.sqrt(12.0)).astype("float32")
+
+
+def filled(column, counted):
+    session = column.index.codes[0]
+    known = np.isfinite(column.to_numpy()) & counted
+    total = np.bincount(session, np.where(known, column, 0.0))
+    count = np.bincount(session, known)
+    means = np.divide(total, count, out=np.zeros(len(total)), where=count > 0)
+    return column.where(np.isfinite(column), means.astype("float32")[session])
+
+
+def scaled(column, robust):
+    session = column.index.codes[0]
+    values = column.where(np.isfinite(column)).astype("float64").to_numpy()
+    known = np.isfinite(values)
+    if robust:
+        centre = pd.Series(values).groupby(session).median().to_numpy()
+        spread = pd.Series(np.abs(values - centre[session])).groupby(session).median().to_numpy() * MAD_TO_DEVIATION
+    else:
+        count = np.bincount(session, known)
+        total = np.bincount(session, np.where(known, values, 0.0))
+        centre = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+        gap = np.where(known, values - centre[session], 0.0)
+        spread = np.sqrt(np.bincount(session, gap * gap) / np.maximum(count - 1, 1))
+        spread = np.where(spread > 1e-12 * np.abs(np.nan_to_num(centre)), spread, 0.0)
+    gap = values - centre[session]
+    zeros = np.where(np.isnan(gap), np.nan, 0.0)
+    result = np.divide(gap, spread[session], out=zeros, where=spread[session] > 0)
+    return pd.Series(result.astype("float32"), index=column.index)
+
+
+def assert_same_bits(found, expected):
+    """Compare bit for bit; NaN is NaN."""
+    left, right = np.asarray(found, dtype="float32"), np.asarray(expected, dtype="float32")
+    same = (left.view("uint32") == right.view("uint32")) | (np.isnan(left) & np.isnan(right))
+    assert same.all(), np.flatnonzero(~same)[:5]
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("column", COLUMNS)
+def test_ranks_are_those_of_pandas(panel, column, kind):
+    given = panel[[column]].astype(kind)
+    if kind == "float64":
+        given = given * np.pi
+    assert_same_bits(ProcessorChain([CrossSectionalRank()]).transform(given)[column], ranked(given[column]))
+
+
+@pytest.mark.parametrize("robust", [False, True])
+@pytest.mark.parametrize("column", COLUMNS)
+def test_scales_are_those_of_sums_in_the_order_of_the_rows(panel, column, robust):
+    found = ProcessorChain([CrossSectionalZScore(robust=robust)]).transform(panel[[column]])[column]
+    assert_same_bits(found, scaled(panel[column], robust))
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_means_that_fill_are_those_of_sums_in_the_order_of_the_rows(panel, column):
+    counted = np.random.default_rng(1).random(len(panel)) < 0.9
+    given = panel[[column]].assign(**{TRADED: np.where(counted, 1.0, np.nan).astype("float32")})
+    found = ProcessorChain([CrossSectionalFill()]).transform(given)[column]
+    assert_same_bits(found, filled(panel[column], counted))
+
+
+CHAINS = {
+    "learned": [Winsorise(), RobustZScore(), FillMissing()],
+    "ranked": [CrossSectionalRank()],
+    "scaled": [CrossSectionalFill(), CrossSectionalZScore(clip=2.0)],
+    "robust": [CrossSectionalZScore(robust=True), FillMissing(value=-1.0)],
+    "neutral": [Winsorise(), Neutralise(sector="sector", size="noise"), CrossSectionalRank()],
+}
+
+
+@pytest.mark.filterwarnings("ignore:All-NaN slice")
+@pytest.mark.parametrize("steps", CHAINS.values(), ids=CHAINS)
+def test_bits_do_not_depend_on_cores_or_on_the_size_of_blocks(panel, steps, monkeypatch):
+    given = panel.assign(**{TRADED: np.where(np.arange(len(panel)) % 9, 1.0, np.nan).astype("float32")})
+    results = []
+    for cores, at_once in (({0}, 2**17), ({0, 1}, 1), ({0, 1}, 3 * len(panel))):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid, cores=cores: cores, raising=False)
+        monkeypatch.setattr(chain, "AT_ONCE", at_once)
+        results.append(ProcessorChain(steps).fit_transform(given, np.arange(0, len(panel), 2)))
+    for result in results:
+        assert result.columns.tolist() == COLUMNS
+        assert_same_bits(result, results[0])
+
+
+@pytest.mark.parametrize("steps", CHAINS.values(), ids=CHAINS)
+def test_rows_in_any_order_have_the_values_of_sorted_ones(panel, steps):
+    mixed = panel.iloc[np.random.default_rng(2).permutation(len(panel))]
+    fitted = ProcessorChain(steps)
+    fitted.fit_transform(panel.drop(columns="empty"))
+    sorted_rows = fitted.transform(panel.drop(columns="empty"))
+    found = fitted.transform(mixed.drop(columns="empty")).loc[sorted_rows.index]
+    # Sums are made in the order of the rows.
+    np.testing.assert_allclose(found, sorted_rows, rtol=1e-5, atol=1e-6)
+
+
+def test_a_panel_without_rows_or_without_factors_stays_one(panel):
+    for empty in (panel.iloc[:0], panel[[]]):
+        for steps in ([CrossSectionalRank(), FillMissing()], [CrossSectionalFill(), CrossSectionalZScore(robust=True)]):
+            assert ProcessorChain(steps).transform(empty).shape == empty.shape
