@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pickle
 import tracemalloc
 import weakref
@@ -38,6 +39,18 @@ def test_round_trip_keeps_index_and_dtype(tmp_path):
         "2021.parquet",
         MANIFEST,
     ]
+
+
+def test_files_are_the_same_on_one_core_and_on_two(tmp_path, monkeypatch):
+    written = panel(pd.bdate_range("2015-01-01", "2020-12-31"))
+    found = []
+    for cores in ({0}, {0, 1}):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid, cores=cores: cores, raising=False)
+        folder = tmp_path / str(len(cores))
+        YearlyPanel(str(folder)).save(written)
+        found.append({file.name: file.read_bytes() for file in folder.iterdir()})
+    assert len(found[0]) == 7
+    assert found[0] == found[1]
 
 
 def test_appending_a_session_rewrites_its_year_only(tmp_path):

@@ -19,6 +19,7 @@ from quant_pipeline.factors.processors import (
     Winsorise,
     chain,
 )
+from quant_pipeline.factors.session_rows import SessionRows
 
 N_SESSIONS, N_NAMES = 40, 37
 COLUMNS = ["noise", "ties", "holes", "single", "empty", "equal", "tiny", "sector"]
@@ -95,6 +96,12 @@ def test_ranks_are_those_of_pandas(panel, column, kind):
     if kind == "float64":
         given = given * np.pi
     assert_same_bits(ProcessorChain([CrossSectionalRank()]).transform(given)[column], ranked(given[column]))
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_places_are_those_of_pandas(panel, column):
+    expected = panel[column].groupby(level="datetime", sort=False).rank().to_numpy()
+    np.testing.assert_array_equal(SessionRows(panel.index).rank(panel[column].to_numpy()), expected)
 
 
 @pytest.mark.parametrize("robust", [False, True])

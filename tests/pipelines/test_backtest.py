@@ -1,5 +1,7 @@
 """The backtest pipeline with either engine."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,13 +19,17 @@ RULES = ["ensemble", "strategy", "market_rules", "cost_rules", "account"]
 
 
 def backtest(load, strategy=None, tables=None, **settings):
+    nav, trades, *_ = backtest_all(load, strategy, tables, **settings)
+    return nav, trades
+
+
+def backtest_all(load, strategy=None, tables=None, **settings):
     rules = parameters(AS_OF)
     rules["strategy"] = rules["strategy"].model_copy(update=strategy or {})
     rules["market_rules"] = rules["market_rules"].model_copy(update={"deal_price": settings.pop("deal_price", "open")})
     chosen = BacktestParameters.model_validate(settings)
     given = {name: load(name) for name in TABLES} | (tables or {})
-    nav, trades, *_ = backtest_combinations(*given.values(), *(rules[name] for name in RULES), chosen)
-    return nav, trades
+    return backtest_combinations(*given.values(), *(rules[name] for name in RULES), chosen)
 
 
 def test_either_engine_earns_the_same_to_the_cent(clean_run):
@@ -32,6 +38,21 @@ def test_either_engine_earns_the_same_to_the_cent(clean_run):
     expected = clean_run("backtest_trades").drop(columns="reason")
     pd.testing.assert_frame_equal(trades[expected.columns], expected, check_exact=True)
     assert trades["reason"].str.startswith(("bought", "sold")).all()
+
+
+def test_combinations_have_the_same_bits_on_one_core_and_on_two_and_in_any_order(clean_run, monkeypatch):
+    scores = clean_run("fused_scores")
+    found = []
+    for cores, rows in (({0}, scores), ({0, 1}, scores), ({0, 1}, scores.sort_values("datetime", kind="stable"))):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid, cores=cores: cores, raising=False)
+        found.append(backtest_all(clean_run, tables={"fused_scores": rows}))
+    assert found[0][4]["combination"].nunique() > 1
+    for others in found[1:]:
+        for one, other in zip(found[0], others, strict=True):
+            if isinstance(one, pd.DataFrame):
+                pd.testing.assert_frame_equal(one, other, check_exact=True)
+            else:
+                assert one == other
 
 
 def test_protective_rules_sell_in_the_middle_of_a_session(clean_run):

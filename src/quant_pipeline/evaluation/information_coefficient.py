@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.evaluation.performance import sample_deviation
+from quant_pipeline.factors.session_rows import SessionRows
 
 SMALLEST_CROSS_SECTION = 3
 """Instruments below which a session has no coefficient."""
@@ -30,7 +31,8 @@ def information_coefficients(scores: pd.Series, labels: pd.Series) -> pd.DataFra
     """
     pairs = pd.concat({"score": scores, "label": labels}, axis=1, join="inner").astype("float64").dropna()
     sessions = pairs.index.get_level_values("datetime")
-    ranks = pairs.groupby(sessions, sort=True).rank()
+    rows = SessionRows(pairs.index)
+    ranks = pd.DataFrame({name: rows.rank(pairs[name].to_numpy()) for name in pairs}, index=pairs.index, copy=False)
     return pd.DataFrame({"ic": _correlations(pairs, sessions), "rank_ic": _correlations(ranks, sessions)})
 
 

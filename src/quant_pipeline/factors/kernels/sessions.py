@@ -17,8 +17,6 @@ _DIGITS = 8
 """Bytes of a key, which are sorted by one after the other."""
 _SIGN = np.uint64(1) << np.uint64(63)
 _BYTE, _EIGHT = np.uint64(255), np.uint64(8)
-_ROOT = math.sqrt(12.0)
-"""One over the standard deviation of numbers between 0 and 1."""
 _ROUNDING = 1e-12
 """Part of a mean below which a spread is that of equal values."""
 
@@ -66,8 +64,8 @@ def _sort(values, bits, first, last, lowest, keys, places, counts):
 
 
 @entry
-def rank_in_sessions(values, bits, starts, lowest, space, out):
-    """Rank the values of every session between 0 and 1, equal ones by their average, minus 0.5, times √12.
+def rank_in_sessions(values, bits, starts, lowest, as_share, space, out):
+    """Rank the values of every session from 1, equal ones by their average.
 
     Parameters
     ----------
@@ -77,10 +75,12 @@ def rank_in_sessions(values, bits, starts, lowest, space, out):
         See the module.
     lowest
         First byte of the values that is not zero in all of them: 3 for what was float32.
+    as_share
+        Whether (0 or 1) to divide ranks by the number of known values of the session.
     space
         Keys and places ``(2, rows of the longest session)``, and counts ``(8, 256)``.
     out
-        float32; missing where the value is.
+        Ranks; missing where the value is.
     """
     keys, places, counts = space
     for s in range(starts.shape[0] - 1):
@@ -92,7 +92,9 @@ def rank_in_sessions(values, bits, starts, lowest, space, out):
             value, stop = values[places[half, k]], k + 1
             while stop < n and values[places[half, stop]] == value:
                 stop += 1
-            rank = np.float32(((k + 1 + stop) / 2.0 / n - 0.5) * _ROOT)
+            rank = (k + 1 + stop) / 2.0
+            if as_share:
+                rank /= n
             for j in range(k, stop):
                 out[places[half, j]] = rank
             k = stop

@@ -14,8 +14,8 @@ from quant_pipeline.common.cores import map_on_cores
 from quant_pipeline.factors.feature_sets import TRADED
 from quant_pipeline.factors.processors import cross_sectional, fitted, specs
 from quant_pipeline.factors.processors.fitted import BLOCK, Arrays, Change
-from quant_pipeline.factors.processors.session_rows import Floats, SessionRows
 from quant_pipeline.factors.processors.specs import ProcessorSpec
+from quant_pipeline.factors.session_rows import Floats, SessionRows
 
 Reader = Callable[[list[str]], pd.DataFrame]
 """A function that returns columns of a panel by name."""

@@ -15,13 +15,13 @@ import pandas as pd
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.factors.neutralisation import neutralise
 from quant_pipeline.factors.processors.fitted import Arrays, Change
-from quant_pipeline.factors.processors.session_rows import Floats, SessionRows
 from quant_pipeline.factors.processors.specs import (
     CrossSectionalZScore,
     FillMissing,
     Neutralise,
     ProcessorSpec,
 )
+from quant_pipeline.factors.session_rows import Floats, SessionRows
 
 
 class _StatelessProcessor:
@@ -98,7 +98,7 @@ class CrossSectionalRankProcessor(ComparingProcessor):
 
         def change(given: npt.NDArray[Any], out: Floats, factors: slice) -> None:
             for values, column in zip(given.T, out.T, strict=True):
-                rows.rank(values, column)
+                column[...] = (rows.rank(values, as_share=True) - 0.5) * np.sqrt(12.0)
 
         return change
 

@@ -13,8 +13,8 @@ import pandas as pd
 from quant_pipeline.common.cores import map_on_cores
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.factors.kernels.measures import MAD_TO_DEVIATION
-from quant_pipeline.factors.processors.session_rows import Floats, SessionRows
 from quant_pipeline.factors.processors.specs import RobustZScore, Winsorise
+from quant_pipeline.factors.session_rows import Floats, SessionRows
 
 Arrays = dict[str, Floats]
 Change = Callable[[npt.NDArray[Any], Floats, slice], None]

@@ -2,6 +2,7 @@
 
 from typing import Any, assert_never
 
+import numpy as np
 import pandas as pd
 
 from quant_pipeline.backtest.array_engine import run_backtest
@@ -92,7 +93,7 @@ def backtest_combinations(
 
     def trade(name: str) -> tuple[pd.DataFrame, dict[str, float], dict[str, Any], BacktestResult | None]:
         """Backtest one combination, on one core; the tables of its trades are kept of the default one alone."""
-        table = fused_scores[fused_scores["combination"] == name]
+        table = _rows_of(fused_scores, name)
         require_price(
             f"combination '{name}'",
             stated_label(table),
@@ -160,3 +161,10 @@ def draw_backtest(
         compose_equity_curve(backtest_nav, ensemble.default, account.name, currency),
         draw_equity_picture(backtest_nav, ensemble.default, currency),
     )
+
+
+def _rows_of(fused_scores: pd.DataFrame, combination: str) -> pd.DataFrame:
+    """Return the rows of a combination; those that follow one another are not copied."""
+    places = np.flatnonzero(fused_scores["combination"] == combination)
+    together = len(places) > 0 and places[-1] - places[0] + 1 == len(places)
+    return fused_scores.iloc[places[0] : places[-1] + 1] if together else fused_scores.iloc[places]

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
+from quant_pipeline.factors.session_rows import SessionRows
 
 GRID = 2.0**40
 """Normalised scores are whole multiples of ``1 / GRID``: their sums are exact, so that neither the order of the members
@@ -23,7 +24,8 @@ def normalise(scores: pd.Series, method: str) -> pd.Series:
     by_session = scores.groupby(level="datetime", sort=False)
     if method == "rank":
         span = (by_session.transform("count") - 1).clip(lower=1)
-        return _on_grid((by_session.rank() - 1) / span - 0.5)
+        ranks = pd.Series(SessionRows(scores.index).rank(scores.to_numpy()), index=scores.index, name=scores.name)
+        return _on_grid((ranks - 1) / span - 0.5)
     if method == "zscore":
         deviation = by_session.transform("std")
         return _on_grid((scores - by_session.transform("mean")) / deviation.where(deviation > 0, 1.0))

@@ -29,7 +29,7 @@ class SessionRows:
         Whether the instrument of a row trades in its session; None: all do.
     """
 
-    def __init__(self, index: pd.MultiIndex, traded: npt.NDArray[np.bool_] | None) -> None:
+    def __init__(self, index: pd.MultiIndex, traded: npt.NDArray[np.bool_] | None = None) -> None:
         self._days = np.asarray(index.codes[index.names.index("datetime")])
         self.traded = None if traded is None or traded.all() else traded
 
@@ -70,11 +70,17 @@ class SessionRows:
             column[~self.traded] = np.nan
         return column
 
-    def rank(self, values: npt.NDArray[Any], out: Floats) -> None:
+    def rank(self, values: npt.NDArray[Any], *, as_share: bool = False) -> Doubles:
         """Rank a column; see `kernels.sessions.rank_in_sessions`."""
-        column, ranks = self._ordered(self.compared(values)), self._room(out)
-        entries.rank_in_sessions(column, column.view(np.uint64), self._starts, _lowest(values), self._space(), ranks)
-        self._put(ranks, out)
+        column = self._ordered(self.compared(values))
+        ranks = np.empty_like(column)
+        entries.rank_in_sessions(
+            column, column.view(np.uint64), self._starts, _lowest(values), int(as_share), self._space(), ranks
+        )
+        if self._order is None:
+            return ranks
+        self._put(ranks, column)
+        return column
 
     def scale(self, values: npt.NDArray[Any], out: Floats, *, robust: bool) -> None:
         """Centre and scale a column, in which infinite values are missing; see `kernels.sessions.scale_in_sessions`."""
@@ -96,7 +102,7 @@ class SessionRows:
     def _room(self, out: Floats) -> Floats:
         return out if self._order is None else np.empty_like(out)
 
-    def _put(self, ordered: Floats, out: Floats) -> None:
+    def _put(self, ordered: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
         if self._order is not None:
             out[self._order] = ordered
 
