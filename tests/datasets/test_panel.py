@@ -19,8 +19,10 @@ from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.datasets import panel as panel_module
 from quant_pipeline.datasets import stored_panel
 from quant_pipeline.datasets.panel import MANIFEST, YearlyPanel
-from quant_pipeline.datasets.panel_years import schema_of, to_arrow
-from quant_pipeline.models.panels import PanelView
+from quant_pipeline.datasets.panel_years import PLAIN, schema_of, to_arrow
+from quant_pipeline.datasets.stored_panel import StoredPanel
+from quant_pipeline.models import panels
+from quant_pipeline.models.panels import PanelView, files_in_sight
 
 
 def panel(sessions):
@@ -388,6 +390,34 @@ class TestReadingParts:
         stretch = PanelView(dataset.load(), slice(2, 6), ["other"])
         assert len(pickle.dumps(stretch)) < len(pickle.dumps(dataset.load()))
         pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(stretch)).read(), written.iloc[2:6][["other"]])
+
+    def test_a_process_that_sees_its_files_is_sent_their_names(self, written, dataset):
+        stored = dataset.load()
+        stretch = PanelView(stored, slice(2, 6), ["other"])
+        with files_in_sight(True):
+            whole, part = pickle.dumps(stored), pickle.dumps(stretch)
+        assert len(whole) < len(pickle.dumps(stored))
+        assert isinstance(pickle.loads(whole), StoredPanel)
+        pd.testing.assert_frame_equal(pickle.loads(whole).read(), written)
+        pd.testing.assert_frame_equal(pickle.loads(part).read(), written.iloc[2:6][["other"]])
+        dataset.save(written + 1)
+        with pytest.raises(MarketDataError, match="was written again"):
+            pickle.loads(part)
+
+    def test_a_panel_that_is_sent_by_name_ends_with_the_session_of_the_run(self, written, dataset, tmp_path):
+        stored = YearlyPanel(str(tmp_path), as_of="2020-01-02", lazy=True).load()
+        with files_in_sight(True):
+            sent = pickle.dumps(stored)
+        pd.testing.assert_frame_equal(pickle.loads(sent).read(), written.iloc[:4])
+
+    @pytest.mark.parametrize("at_once", [1, 3, 5, 100])
+    def test_row_groups_are_read_together_up_to_a_size(self, written, dataset, tmp_path, monkeypatch, at_once):
+        monkeypatch.setattr(panels, "AT_ONCE", at_once)
+        monkeypatch.setitem(PLAIN, "row_group_size", 2)
+        dataset.save(written + 1)
+        for rows in (None, slice(0, 1), slice(1, 7), slice(3, 5), slice(5, 6)):
+            expected = written + 1 if rows is None else (written + 1).iloc[rows]
+            pd.testing.assert_frame_equal(dataset.load().read(rows), expected)
 
     def test_years_of_different_types_are_read_behind_the_same_interface(self, written, tmp_path):
         dataset = YearlyPanel(str(tmp_path), lazy=True)

@@ -6,7 +6,7 @@ import pytest
 
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models.panel_rows import in_sessions, in_span, is_member, known_at_close, labels_of_rows
-from quant_pipeline.models.panels import MemoryPanel, PanelView, blocks_of, take_rows
+from quant_pipeline.models.panels import MemoryPanel, PanelView, blocks_of, session_starts, take_rows
 
 
 class WithSeams(MemoryPanel):
@@ -53,6 +53,15 @@ def test_a_stretch_of_a_panel_is_that_of_its_table(table):
     pd.testing.assert_frame_equal(view.read(slice(3, 6)), expected.iloc[3:6])
     assert list(view.seams) == [3, 6]
     assert list(view.index.levels[0]) == list(expected.index.unique("datetime"))
+
+
+@pytest.mark.parametrize("rows", [slice(0, 14), slice(2, 12), slice(3, 9), slice(8, 8), slice(13, 14)])
+def test_sessions_of_a_stretch_begin_where_those_of_its_rows_do(table, rows):
+    expected = session_starts(table.index[rows])
+    assert PanelView(table, rows).starts.tolist() == expected.tolist()
+    mixed = MemoryPanel(table.iloc[[5, 6, 7, 0, 1, 2, 3, 4]])
+    assert mixed.starts is None
+    assert PanelView(mixed, slice(3, 8)).starts.tolist() == [0, 2]
 
 
 @pytest.mark.parametrize("rows", [[], [3], [0, 4, 5, 13]])

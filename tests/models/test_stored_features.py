@@ -135,3 +135,23 @@ def test_training_and_prediction_read_a_block_at_a_time(algorithm, make_facts, t
     assert train_bundle(facts, watched, *others).identity == expected.identity
     expected.predict(watched)
     assert max(watched.sizes) <= FEW_VALUES
+
+
+def test_a_panel_compares_its_rows_once_however_many_blocks_are_read(make_facts, table, others, monkeypatch):
+    """A whole market has hundreds of blocks: comparing all rows for each of them took longer than reading them."""
+    monkeypatch.setattr(processed, "KEPT_SHARE", 0.0)
+    monkeypatch.setattr(panels, "AT_ONCE", FEW_VALUES)
+    monkeypatch.setattr(scoring, "SCORED_AT_ONCE", FEW_VALUES)
+    compared, compare = [], panels.session_starts
+
+    def watch(index):
+        compared.append(len(index))
+        return compare(index)
+
+    monkeypatch.setattr(panels, "session_starts", watch)
+    panel = panels.MemoryPanel(table)
+    bundle = train_bundle(make_facts("ridge"), panel, *others)
+    # The golden inputs are a panel of their own.
+    assert [rows for rows in compared if rows > FEW_VALUES // len(FACTORS)] == [len(table)]
+    bundle.predict(panel)
+    assert [rows for rows in compared if rows > FEW_VALUES // len(FACTORS)] == [len(table)]

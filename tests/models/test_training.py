@@ -13,7 +13,7 @@ from quant_pipeline.models import training as training_module
 from quant_pipeline.models.algorithms import SHIPPED, find_algorithm
 from quant_pipeline.models.networks.scoring import FittedNetwork
 from quant_pipeline.models.panel_rows import is_member
-from quant_pipeline.models.panels import rows_of_windows
+from quant_pipeline.models.panels import MemoryPanel, rows_of_windows
 from quant_pipeline.models.training import continue_or_keep, train_bundle, train_or_keep
 from tests.helpers.representatives import representatives
 
@@ -162,7 +162,7 @@ def test_sessions_that_a_model_does_not_read_change_no_bit_of_it(
     bundle = train_bundle(facts, features, labels, members, later)
     scores = bundle.predict(features, rows)
     for module in (training_module, scoring_module):
-        monkeypatch.setattr(module, "rows_of_windows", lambda index, *_: slice(0, len(index)))
+        monkeypatch.setattr(module, "rows_of_windows", lambda panel, *_: slice(0, len(panel.index)))
     assert train_bundle(facts, features, labels, members, later).identity == bundle.identity
     pd.testing.assert_series_equal(bundle.predict(features, rows), scores, check_exact=True)
     assert scores.notna().all()
@@ -183,6 +183,7 @@ def test_only_the_sessions_of_a_window_are_transformed(make_facts, features, lab
 def test_the_stretch_that_rows_depend_on_is_made_of_whole_sessions(rows, sessions, needed):
     days = pd.DatetimeIndex(["2024-01-02", "2024-01-03", "2024-01-05"])
     index = pd.MultiIndex.from_product([days, ["AAA", "BBB"]], names=["datetime", "instrument"])
-    assert rows_of_windows(index, np.array(rows, dtype=np.int64), sessions) == slice(*needed)
-    unsorted = index[[4, 5, 0, 1, 2, 3]]
+    panel = MemoryPanel(pd.DataFrame(index=index))
+    assert rows_of_windows(panel, np.array(rows, dtype=np.int64), sessions) == slice(*needed)
+    unsorted = MemoryPanel(pd.DataFrame(index=index[[4, 5, 0, 1, 2, 3]]))
     assert rows_of_windows(unsorted, np.array(rows, dtype=np.int64), sessions) == slice(0, 6)

@@ -3,18 +3,21 @@
 import os
 import pickle
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from distributed import LocalCluster
 
 from quant_pipeline.backtest import combination_engine
-from quant_pipeline.common.exceptions import ConfigurationError, ModelError
+from quant_pipeline.common.exceptions import ClusterError, ConfigurationError, ModelError
 from quant_pipeline.common.tasks import places_elsewhere, run_tasks, tasks_on
 from quant_pipeline.datasets.bundle import BundlesByWindow
+from quant_pipeline.datasets.panel import YearlyPanel
 from quant_pipeline.datasets.study import OptunaStudy
 from quant_pipeline.factors.engine import compile_factors
-from quant_pipeline.factors.feature_sets import FeatureSet
+from quant_pipeline.factors.feature_sets import TRADED, FeatureSet
 from quant_pipeline.models.date_splits import CombinatorialParameters
 from quant_pipeline.models.rolling_windows import RollingParameters
 from quant_pipeline.models.tuning import TuningParameters
@@ -22,10 +25,11 @@ from quant_pipeline.pipelines.ensemble_search import nodes as search_nodes
 from quant_pipeline.pipelines.features.nodes import compute_feature_set
 from quant_pipeline.pipelines.rolling.nodes import cross_validate, train_windows
 from quant_pipeline.pipelines.training.nodes import train_model
+from quant_pipeline.pipelines.training.records import ModelSetting, TrainingData
 from quant_pipeline.pipelines.tuning.nodes import search_hyper_parameters
 from quant_pipeline.project import cluster_tasks
 from quant_pipeline.project.cluster import Sessions, connect, run_namespaces
-from quant_pipeline.project.cluster_tasks import ClusterWorkers, Packed, _Batch
+from quant_pipeline.project.cluster_tasks import ClusterWorkers, Packed, _Batch, _dumped
 from tests.helpers.cluster_tasks import refuse, weigh
 from tests.helpers.toy_search import toy
 from tests.helpers.whole_path import AS_OF, inputs_of_training, parameters
@@ -189,3 +193,42 @@ def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):
     monkeypatch.setattr("quant_pipeline.project.cluster.SECONDS_FOR_AN_ANSWER", 0.2)
     with tasks_on(ClusterWorkers("tcp://127.0.0.1:9")), pytest.raises(ConfigurationError, match="no Dask scheduler"):
         places_elsewhere()
+
+
+def weigh_until_the_scheduler_ends(cluster, finished):
+    """Weigh forty items, and end the scheduler after the third result."""
+    items = (np.full(3, float(number)) for number in range(40))
+    for value, _ in run_tasks(weigh, {"weights": np.ones(3)}, items):
+        finished.append(value)
+        if len(finished) == 3:
+            cluster.close()
+
+
+def test_a_scheduler_that_is_lost_ends_the_run_in_one_line_and_what_is_finished_is_kept():
+    """The cluster lives in this process, so that its scheduler can end between two tasks."""
+    finished = []
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+        reached = ClusterWorkers(cluster.scheduler_address)
+        with tasks_on(reached), pytest.raises(ClusterError, match=r"^the scheduler of the cluster was lost; start it"):
+            weigh_until_the_scheduler_ends(cluster, finished)
+        reached.close()
+    assert finished == [3.0 * number for number in range(len(finished))]
+    assert 3 <= len(finished) < 40
+
+
+def test_features_go_to_workers_of_this_machine_by_name_and_to_others_as_the_columns_that_are_used(
+    clean_run, tmp_path, workers
+):
+    panel = YearlyPanel(str(tmp_path), lazy=True)
+    panel.save(clean_run("alpha158_features"))
+    inputs = inputs_of_training(clean_run) | {"features": panel.load()}
+    setting = ModelSetting(**{name: inputs.pop(name) for name in ("spec", "feature_set", "label", "market_rules")})
+    setting = replace(setting, spec=setting.spec.model_copy(update={"factors": ["ROC5", "KMID"]}))
+    data = TrainingData(**inputs).read_by(setting)
+    assert list(data.features.columns) == ["KMID", "ROC5", TRADED]
+    at_home, elsewhere = (Packed(_dumped(data.features, in_sight), in_sight) for in_sight in (True, False))
+    assert len(pickle.dumps(at_home)) < 2_000 < 4 * 3 * len(data.features.index) < len(pickle.dumps(elsewhere))
+    at_home.unpack()
+    # Handed from one worker to the next, it is still a name.
+    assert len(pickle.dumps(at_home)) < 2_000
+    pd.testing.assert_frame_equal(at_home.unpack().read(), elsewhere.unpack().read(), check_exact=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,15 +17,21 @@ import pyarrow.parquet as pq
 
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.datasets.panel_years import ATTRIBUTES, DAY, INSTRUMENT
-from quant_pipeline.models.panels import MemoryPanel
+from quant_pipeline.models import panels
+from quant_pipeline.models.panels import MemoryPanel, Places, are_files_in_sight, session_starts
 
 
 class _Year(NamedTuple):
-    """A file, the first of its rows as a place in the panel, and how it was when the panel was opened."""
+    """A file, the first of its rows as a place in the panel, and how it was when the panel was opened.
+
+    What the file says of its layout is kept: of a whole market it is read in milliseconds, and a panel is read in
+    thousands of pieces.
+    """
 
     file: Path
     first: int
     stamp: tuple[int, int]
+    layout: pq.FileMetaData
 
 
 class StoredPanel:
@@ -43,8 +50,14 @@ class StoredPanel:
     """
 
     def __init__(
-        self, years: Sequence[_Year], index: pd.MultiIndex, names: Sequence[str], attributes: dict[str, Any]
+        self,
+        years: Sequence[_Year],
+        index: pd.MultiIndex,
+        names: Sequence[str],
+        attributes: dict[str, Any],
+        as_of: str | None = None,
     ) -> None:
+        self._opened = [(year.file, year.stamp) for year in years], as_of
         self._years = [year for year in years if year.first < len(index)]
         self.index, self.attrs = index, attributes
         self.columns = pd.Index(names, dtype="str")
@@ -66,9 +79,10 @@ class StoredPanel:
         StoredPanel or None
             None where the years differ in their columns, hold other values than float32, or are not in their order.
         """
-        schemas = [pq.read_schema(file) for file in files]
-        names = [name for name in schemas[0].names if name not in (DAY, INSTRUMENT)]
         stamps = [_stamp(file) for file in files]
+        layouts = [pq.read_metadata(file) for file in files]
+        schemas = [layout.schema.to_arrow_schema() for layout in layouts]
+        names = [name for name in schemas[0].names if name not in (DAY, INSTRUMENT)]
         indexed = _read_index(files) if _lie_alike(schemas, names) else None
         if indexed is None:
             return None
@@ -78,8 +92,13 @@ class StoredPanel:
             index = index[: int(np.searchsorted(index.codes[0], known))].remove_unused_levels()
         attributes = [json.loads((schema.metadata or {}).get(ATTRIBUTES, b"{}")) for schema in schemas]
         said = attributes[0] if all(each == attributes[0] for each in attributes) else {}
-        years = [_Year(*year) for year in zip(files, firsts, stamps, strict=True)]
-        return cls(years, index, names, said)
+        years = [_Year(*year) for year in zip(files, firsts, stamps, layouts, strict=True)]
+        return cls(years, index, names, said, as_of)
+
+    @cached_property
+    def starts(self) -> Places | None:
+        """Places at which each session begins."""
+        return session_starts(self.index)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -90,7 +109,9 @@ class StoredPanel:
         return f"<StoredPanel of {len(self.index):,} rows and {len(self.columns)} columns; `.read()` makes it a table>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel as a table: other processes may not have the files."""
+        """Travel as a table, unless the other process sees the files: it then opens them itself."""
+        if are_files_in_sight():
+            return _open_again, self._opened
         return MemoryPanel, (self.read(),)
 
     def read(self, rows: slice | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -119,14 +140,29 @@ class StoredPanel:
         for year, end in zip(self._years, ends, strict=True):
             first, last = max(start, year.first), min(stop, end)
             if first < last:
-                _require_unchanged(year)
+                _require_unchanged(year.file, year.stamp)
                 wanted = slice(first - year.first, last - year.first)
-                _read_values(year.file, names, wanted, values[:, first - start : last - start])
-                _require_unchanged(year)  # Also while it was read.
+                _read_values(year, names, wanted, values[:, first - start : last - start])
+                _require_unchanged(year.file, year.stamp)  # Also while it was read.
         index = self.index if rows is None else self.index[start:stop]
         table = pd.DataFrame(values.T, index=index, columns=pd.Index(names, dtype="str"), copy=False)
         table.attrs = dict(self.attrs)
         return table
+
+
+def _open_again(stamped: Sequence[tuple[Path, tuple[int, int]]], as_of: str | None) -> StoredPanel:
+    """Open a panel that another process has opened.
+
+    Raises
+    ------
+    MarketDataError
+        When it was written again since.
+    """
+    for file, stamp in stamped:
+        _require_unchanged(file, stamp)
+    panel = StoredPanel.open([file for file, _ in stamped], as_of)
+    assert panel is not None  # It was one when these very files were opened before.
+    return panel
 
 
 def _stamp(file: Path) -> tuple[int, int]:
@@ -134,14 +170,14 @@ def _stamp(file: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _require_unchanged(year: _Year) -> None:
+def _require_unchanged(file: Path, stamp: tuple[int, int]) -> None:
     try:
-        is_same = _stamp(year.file) == year.stamp
+        is_same = _stamp(file) == stamp
     except FileNotFoundError:
         is_same = False
     if not is_same:
         raise MarketDataError(
-            f"{year.file} was written again while the panel was in use; what was read before does not belong to it. "
+            f"{file} was written again while the panel was in use; what was read before does not belong to it. "
             "Run the stage again"
         )
 
@@ -187,15 +223,34 @@ def _places(coded: pa.DictionaryArray, known: Sequence[str]) -> npt.NDArray[np.i
     return np.asarray(place, dtype=np.int32)[coded.indices.to_numpy()]
 
 
-def _read_values(file: Path, names: Sequence[str], rows: slice, into: npt.NDArray[np.float32]) -> None:
+def _read_values(year: _Year, names: Sequence[str], rows: slice, into: npt.NDArray[np.float32]) -> None:
     """Read rows of a year; of its row groups only those that have any of them."""
-    with pq.ParquetFile(file, memory_map=True) as stored:
-        begin = 0
-        for group in range(stored.num_row_groups):
-            end = begin + stored.metadata.row_group(group).num_rows
+    with pq.ParquetFile(year.file, metadata=year.layout, memory_map=True) as stored:
+        for groups, begin, end in _groups_of(year.layout, rows, panels.AT_ONCE // max(len(names), 1)):
             first, last = max(rows.start, begin), min(rows.stop, end)
-            if first < last:
-                table = stored.read_row_group(group, columns=list(names)).slice(first - begin, last - first)
-                for name, column in zip(names, into, strict=True):
-                    column[first - rows.start : last - rows.start] = table.column(name).to_numpy()
-            begin = end
+            table = stored.read_row_groups(groups, columns=list(names)).slice(first - begin, last - first)
+            for name, column in zip(names, into, strict=True):
+                column[first - rows.start : last - rows.start] = table.column(name).to_numpy()
+
+
+def _groups_of(layout: pq.FileMetaData, rows: slice, most: int) -> Iterator[tuple[list[int], int, int]]:
+    """Yield consecutive row groups that have any of some rows, first and last row of them; few enough to read at once.
+
+    Parameters
+    ----------
+    layout
+        Of the file.
+    rows
+        Which are wanted.
+    most
+        Rows that are read at once, unless one group has more.
+    """
+    sizes = [layout.row_group(group).num_rows for group in range(layout.num_row_groups)]
+    ends = np.cumsum(sizes)
+    group = int(np.searchsorted(ends, rows.start, side="right"))
+    while group < len(sizes) and ends[group] - sizes[group] < rows.stop:
+        begin = int(ends[group]) - sizes[group]
+        wanted = int(np.searchsorted(ends, rows.stop)) + 1
+        after = min(max(int(np.searchsorted(ends, begin + most, side="right")), group + 1), wanted)
+        yield list(range(group, after)), begin, int(ends[after - 1])
+        group = after

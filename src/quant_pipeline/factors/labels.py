@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
@@ -91,12 +92,12 @@ def compute_labels(
     panel = compute_factors(tradable, expressions, sessions, allow_future=True).astype("float64")
     entry_price = panel.pop(_ENTRY)
     ended = _next_delisting(panel.index, received_values(adjusted_bars, corporate_actions), sessions)
-    if len(ended):
-        outcome = ended["received"].to_numpy() / entry_price.iloc[ended["row"]].to_numpy() - 1.0
-        for name, horizon in horizons.items():
-            leaves = ended["entry"].to_numpy() + horizon
-            inside = (ended["delisted"].to_numpy() <= leaves) & (leaves < len(sessions))
-            panel.iloc[ended["row"].to_numpy()[inside], panel.columns.get_loc(name)] = outcome[inside]
+    for name, horizon in horizons.items():
+        leaves = ended.entry + horizon
+        inside = (ended.delisted <= leaves) & (leaves < len(sessions))
+        rows = ended.row[inside]
+        outcome = ended.received[inside] / entry_price.iloc[rows].to_numpy() - 1.0
+        panel.iloc[rows, panel.columns.get_loc(name)] = outcome
     return panel
 
 
@@ -104,40 +105,32 @@ def _entry_expression(deal_price: DealPrice) -> str:
     return f"Ref(${deal_price}, -{EXECUTION_LAG})"
 
 
-def _next_delisting(index: pd.MultiIndex, received: pd.DataFrame, sessions: pd.DatetimeIndex) -> pd.DataFrame:
-    """Find the first delisting after the entry of every row of a panel: only rows that have one.
+class _Ended(NamedTuple):
+    """Rows of a panel with a delisting after their entry: places in the panel and the calendar, what is received."""
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``row``, place in the panel; ``entry`` and ``delisted``, places in the calendar; ``received``.
-    """
-    wanted = index.levels[1].isin(received["instrument"])
-    rows = np.flatnonzero(wanted[index.codes[1]])
-    decisions = pd.DataFrame(
-        {
-            "row": rows,
-            "entry": sessions.get_indexer(index.levels[0])[index.codes[0][rows]] + EXECUTION_LAG,
-            "instrument": index.levels[1].to_numpy()[index.codes[1][rows]],
-        }
-    )
-    ends = pd.DataFrame(
-        {
-            # A delisting between two sessions pays in the later one, after which the position is gone.
-            "delisted": sessions.searchsorted(received["date"]),
-            "instrument": received["instrument"].to_numpy(),
-            "received": received["received"].to_numpy(),
-        }
-    )
-    return pd.merge_asof(
-        decisions.astype({"instrument": object}).sort_values("entry", kind="stable"),
-        ends.astype({"instrument": object}).sort_values("delisted", kind="stable"),
-        left_on="entry",
-        right_on="delisted",
-        by="instrument",
-        direction="forward",
-        allow_exact_matches=False,
-    ).dropna(subset="received")
+    row: npt.NDArray[np.int64]
+    entry: npt.NDArray[np.int64]
+    delisted: npt.NDArray[np.int64]
+    received: npt.NDArray[np.float64]
+
+
+def _next_delisting(index: pd.MultiIndex, received: pd.DataFrame, sessions: pd.DatetimeIndex) -> _Ended:
+    """Find the first delisting after the entry of every row of a panel: only rows that have one with a known value."""
+    # A delisting between two sessions pays in the later one, after which the position is gone.
+    paid = sessions.searchsorted(received["date"])
+    ending = index.levels[1].get_indexer(received["instrument"])
+    value = received["received"].to_numpy(dtype=np.float64)
+    rows = np.flatnonzero(np.bincount(ending[ending >= 0], minlength=len(index.levels[1]))[index.codes[1]])
+    entry = (sessions.get_indexer(index.levels[0]) + EXECUTION_LAG)[index.codes[0][rows]]
+    # Instrument and session as one number, by which the next delisting of an instrument is looked up.
+    latest = len(sessions) + EXECUTION_LAG
+    by_instrument = ending.astype(np.int64) * (latest + 1) + paid
+    order = np.argsort(by_instrument, kind="stable")
+    instrument = index.codes[1][rows].astype(np.int64)
+    place = np.searchsorted(by_instrument[order], instrument * (latest + 1) + entry, side="right")
+    found = order[np.minimum(place, len(order) - 1)] if len(order) else np.zeros(len(rows), dtype=np.int64)
+    known = (place < len(order)) & (ending[found] == instrument) & ~np.isnan(value[found])
+    return _Ended(rows[known], entry[known], paid[found[known]], value[found[known]])
 
 
 def is_label_of(expression: str, deal_price: DealPrice) -> bool:

@@ -6,7 +6,8 @@ import pandera.pandas as pa
 
 from quant_pipeline.market.price_adjustment import KINDS
 
-POSITIVE = pa.Check.gt(0)
+FINITE = pa.Check.lt(float("inf"))
+POSITIVE, NOT_NEGATIVE = [pa.Check.gt(0), FINITE], [pa.Check.ge(0), FINITE]
 DATE = pa.Column("datetime64[ns]")
 INSTRUMENT = pa.Column(str, pa.Check.str_length(min_value=1))
 
@@ -15,7 +16,7 @@ BARS_SCHEMA = pa.DataFrameSchema(
         "date": DATE,
         "instrument": INSTRUMENT,
         **{name: pa.Column(float, POSITIVE) for name in ("open", "high", "low", "close")},
-        "volume": pa.Column(float, pa.Check.ge(0)),
+        "volume": pa.Column(float, NOT_NEGATIVE),
         "vendor_adjusted_close": pa.Column(float, nullable=True, required=False),
     },
     strict=True,
@@ -28,7 +29,7 @@ CORPORATE_ACTIONS_SCHEMA = pa.DataFrameSchema(
         "date": DATE,
         "instrument": INSTRUMENT,
         "kind": pa.Column(str, pa.Check.isin(KINDS)),
-        "value": pa.Column(float, pa.Check.ge(0)),
+        "value": pa.Column(float, NOT_NEGATIVE),
     },
     strict=True,
     unique=["date", "instrument", "kind"],
@@ -54,8 +55,8 @@ ADJUSTED_BARS_SCHEMA = pa.DataFrameSchema(
         "date": DATE,
         "instrument": INSTRUMENT,
         **{name: pa.Column(float, POSITIVE) for name in ("open", "high", "low", "close", "vwap", "factor")},
-        "volume": pa.Column(float, pa.Check.ge(0)),
-        "sector": pa.Column(float, pa.Check.ge(0), required=False),
+        "volume": pa.Column(float, NOT_NEGATIVE),
+        "sector": pa.Column(float, NOT_NEGATIVE, required=False),
     },
     strict=True,
     unique=["date", "instrument"],

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.models.panels import Features, as_panel, blocks_of, rows_of_windows
+from quant_pipeline.models.panels import FeaturePanel, Features, as_panel, blocks_of, rows_of_windows
 
 Floats = npt.NDArray[np.float32]
 
@@ -28,16 +29,20 @@ class Samples:
         Positions in the panel of the rows to use.
     labels
         Label of each of these rows, cross-sectionally ranked; empty when scoring.
+    shared
+        What an algorithm has made of these samples and may use again, when several trainings share them; None when
+        they do not.
     """
 
     panel: Features
     rows: npt.NDArray[np.int64]
     labels: npt.NDArray[np.float32]
+    shared: MutableMapping[str, Any] | None = field(default=None, compare=False)
 
     @property
     def features(self) -> pd.DataFrame:
         """The whole panel as one table."""
-        return as_panel(self.panel).read()
+        return self._source.read()
 
     @property
     def factors(self) -> list[str]:
@@ -62,6 +67,10 @@ class Samples:
             values[part] = block
         return values
 
+    def kept(self) -> Samples:
+        """Return the same samples for several trainings, which share what is made of them."""
+        return replace(self, shared={})
+
     def parts(self) -> Iterator[slice]:
         """Yield the places of rows that are read together: those of some whole sessions after the others."""
         if len(self.rows) == 0:
@@ -69,8 +78,7 @@ class Samples:
         if (np.diff(self.rows) <= 0).any():
             yield slice(0, len(self.rows))
             return
-        panel = as_panel(self.panel)
-        for block in blocks_of(panel, rows_of_windows(panel.index, self.rows, 1)):
+        for block in blocks_of(self._source, rows_of_windows(self._source, self.rows, 1)):
             first, end = np.searchsorted(self.rows, [block.start, block.stop])
             if end > first:
                 yield slice(int(first), int(end))
@@ -85,9 +93,14 @@ class Samples:
 
     def values_of(self, part: slice) -> Floats:
         """Return the features of rows, by their places among the rows."""
-        panel, rows = as_panel(self.panel), self.rows[part]
-        needed = rows_of_windows(panel.index, rows, 1)
-        return panel.read(needed).to_numpy(dtype=np.float32)[rows - needed.start]
+        rows = self.rows[part]
+        needed = rows_of_windows(self._source, rows, 1)
+        return self._source.read(needed).to_numpy(dtype=np.float32)[rows - needed.start]
+
+    @cached_property
+    def _source(self) -> FeaturePanel:
+        """Which remembers where its sessions begin: a block looks that up, and does not compare all rows for it."""
+        return as_panel(self.panel)
 
     def batches(self, size: int) -> Iterator[tuple[slice, Floats]]:
         """Yield as `blocks`, but always as many rows, and the rest at the end: sums of batches are the same everywhere.

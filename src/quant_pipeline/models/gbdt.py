@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 WEIGHTS = "model.txt"
 ROUNDS_BETWEEN_REPORTS = 50
 CONTRIBUTION_ROWS = 2_000
+BINNED = "binned by LightGBM"
 METRICS = {"regression": "l2", "regression_l1": "l1", "huber": "huber", "lambdarank": "ndcg", "rank_xendcg": "ndcg"}
 
 
@@ -63,11 +64,7 @@ def fit_trees(
         "objective": hyper.objective,
         "metric": "None" if by_rank_ic else METRICS[hyper.objective],
     }
-    # A continuation first scores all rows with the trees that are there, so it needs them in one array.
-    in_one_array = previous is not None or fits_in_memory(len(train.rows), len(train.factors))
-    make = partial(_in_one_array if in_one_array else _in_blocks, free_raw_data=previous is None)
-    data = _dataset(make, train, hyper)
-    reference = _dataset(make, valid, hyper, reference=data)
+    data, reference = _datasets(train, valid, hyper, parameters, is_continued=previous is not None)
     seen: dict[str, dict[str, list[float]]] = {}
     booster = lightgbm.train(
         parameters,
@@ -113,7 +110,9 @@ def contribution_table(booster: lightgbm.Booster, samples: Samples) -> pd.DataFr
     Tree Ensembles*, 2018); unlike gain they are in the unit of the score and count use, not training.
     """
     rows = samples.rows[:: max(len(samples.rows) // CONTRIBUTION_ROWS, 1)]
-    contributions = np.asarray(booster.predict(replace(samples, rows=rows).values, pred_contrib=True))[:, :-1]
+    contributions = np.asarray(booster.predict(replace(samples, rows=rows, shared=None).values, pred_contrib=True))[
+        :, :-1
+    ]
     return importance_table(samples.factors, np.abs(contributions).mean(axis=0))
 
 
@@ -177,17 +176,48 @@ def _in_one_array(samples: Samples, **options: Any) -> lightgbm.Dataset:
     return lightgbm.Dataset(samples.values, **options)
 
 
+def _datasets(
+    train: Samples, valid: Samples, hyper: LightGBMHyper, parameters: dict[str, Any], *, is_continued: bool
+) -> tuple[lightgbm.Dataset, lightgbm.Dataset]:
+    """Bin the values of both segments; the array of one is gone before that of the other is made.
+
+    Samples that several trainings share keep what was binned for the last one.
+    """
+    # A continuation first scores all rows with the trees that are there, so it needs them in one array.
+    in_one_array = is_continued or fits_in_memory(len(train.rows), len(train.factors))
+    make = partial(_in_one_array if in_one_array else _in_blocks, free_raw_data=not is_continued)
+    # Bins are chosen by rows that the seed draws; factors that no leaf could divide are left out.
+    binned_for = hyper.min_data_in_leaf, parameters["seed"], _is_ranking(hyper) and hyper.grades
+    shared = train.shared if in_one_array and not is_continued else None
+    if shared is not None and shared.get(BINNED, (None,))[0] == binned_for:
+        data, reference = shared[BINNED][1:]
+        data.params, reference.params = dict(parameters), dict(parameters)
+        return data, reference
+    data = _dataset(make, train, hyper, parameters)
+    if not is_continued:
+        data.construct()
+    reference = _dataset(make, valid, hyper, parameters, reference=data)
+    if shared is not None:
+        shared[BINNED] = binned_for, data, reference
+    return data, reference
+
+
 def _dataset(
     make: Callable[..., lightgbm.Dataset],
     samples: Samples,
     hyper: LightGBMHyper,
+    parameters: dict[str, Any],
     reference: lightgbm.Dataset | None = None,
 ) -> lightgbm.Dataset:
     labels, group = samples.labels, None
-    if METRICS[hyper.objective] == "ndcg":
+    if _is_ranking(hyper):
         labels = grade(samples, hyper.grades)
         group = np.unique(samples.sessions, return_counts=True)[1]
-    return make(samples, label=labels, group=group, reference=reference)
+    return make(samples, label=labels, group=group, reference=reference, params=dict(parameters))
+
+
+def _is_ranking(hyper: LightGBMHyper) -> bool:
+    return METRICS[hyper.objective] == "ndcg"
 
 
 def grade(samples: Samples, grades: int) -> npt.NDArray[np.float32]:

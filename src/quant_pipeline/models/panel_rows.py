@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.common.exceptions import ModelError
-from quant_pipeline.models.panels import FeaturePanel, Features, MemoryPanel, PanelView, as_panel, session_starts
+from quant_pipeline.models.panels import FeaturePanel, Features, MemoryPanel, PanelView, as_panel
 
 Places = npt.NDArray[np.intp]
 
@@ -31,7 +31,7 @@ def known_at_close(features: Features, session: pd.Timestamp) -> FeaturePanel:
     """Return the rows of a panel up to a session; nothing is read or copied of a panel in the order of sessions."""
     panel = as_panel(features)
     sessions, days = panel.index.levels[0], panel.index.codes[0]
-    if session_starts(panel.index) is None:
+    if panel.starts is None:
         return MemoryPanel(panel.read()[np.asarray(sessions <= session)[days]])
     known = sessions.searchsorted(session, side="right")
     return PanelView(panel, slice(0, int(np.searchsorted(days, known))))

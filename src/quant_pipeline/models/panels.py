@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cached_property
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+Places = npt.NDArray[np.int64]
+
 AT_ONCE: Final = 2**24
 """Values of a panel that are read and processed together; 64 MiB in single precision."""
+
+
+_files_in_sight: ContextVar[bool] = ContextVar("files_in_sight", default=False)
+
+
+@contextmanager
+def files_in_sight(are_seen: bool) -> Iterator[None]:
+    """Say whether processes that panels are pickled for see the files of this one: names then travel, not values."""
+    token = _files_in_sight.set(are_seen)
+    try:
+        yield
+    finally:
+        _files_in_sight.reset(token)
+
+
+def are_files_in_sight() -> bool:
+    """Return what `files_in_sight` says."""
+    return _files_in_sight.get()
 
 
 @runtime_checkable
@@ -35,6 +58,11 @@ class FeaturePanel(Protocol):
     @property
     def seams(self) -> Sequence[int]:
         """Places at which another file begins, ascending: rows between two of them are best read together."""
+        ...
+
+    @property
+    def starts(self) -> Places | None:
+        """Places at which each session begins; None when the rows are not in the order of sessions."""
         ...
 
     def read(self, rows: slice | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -83,6 +111,11 @@ class MemoryPanel:
         """Of the table."""
         return self._table.attrs
 
+    @cached_property
+    def starts(self) -> Places | None:
+        """Of the table."""
+        return session_starts(self.index)
+
     def read(self, rows: slice | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return rows and columns; those that lie beside each other are not copied."""
         table = self._table if rows is None else self._table.iloc[rows]
@@ -113,13 +146,25 @@ class PanelView:
         self.seams: Sequence[int] = [seam for seam in inside if 0 < seam < len(self.index)]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel to another process as a table of this stretch and these columns alone."""
+        """Travel to another process as a table of this stretch and these columns alone, or by the names of files."""
+        if are_files_in_sight() and not isinstance(self._source, MemoryPanel):
+            stretch = slice(self._first, self._first + len(self.index))
+            return PanelView, (self._source, stretch, list(self.columns))
         return MemoryPanel, (self.read(),)
 
     @property
     def attrs(self) -> Mapping[Any, Any]:
         """Of the whole panel."""
         return self._source.attrs
+
+    @cached_property
+    def starts(self) -> Places | None:
+        """Of the stretch."""
+        starts = self._source.starts
+        if starts is None:
+            return session_starts(self.index)
+        first, end = np.searchsorted(starts, [self._first + 1, self._first + len(self.index)])
+        return np.concatenate([np.zeros(min(len(self.index), 1), dtype=np.int64), starts[first:end] - self._first])
 
     def read(self, rows: slice | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return rows and columns of the stretch, see `FeaturePanel.read`."""
@@ -155,7 +200,7 @@ def blocks_of(panel: FeaturePanel, rows: slice, most_values: int | None = None) 
         Values of a block, unless one session has more; None: `AT_ONCE`.
     """
     most = (AT_ONCE if most_values is None else most_values) // max(len(panel.columns), 1)
-    starts = session_starts(panel.index)
+    starts = panel.starts
     if rows.stop - rows.start <= most or starts is None:
         yield rows
         return
@@ -170,14 +215,14 @@ def blocks_of(panel: FeaturePanel, rows: slice, most_values: int | None = None) 
         yield slice(start, rows.stop)
 
 
-def _last_of(places: npt.NDArray[np.int64], after: int, until: int) -> int | None:
+def _last_of(places: Places, after: int, until: int) -> int | None:
     """Return the last of ascending places beyond a place and not beyond another one."""
     found = int(np.searchsorted(places, until, side="right")) - 1
     return int(places[found]) if found >= 0 and places[found] > after else None
 
 
-def session_starts(index: pd.MultiIndex) -> npt.NDArray[np.int64] | None:
-    """Return the place at which each session begins; None when the rows are not in the order of sessions."""
+def session_starts(index: pd.MultiIndex) -> Places | None:
+    """Compare all rows of an index with those before them; a panel does so once, see `FeaturePanel.starts`."""
     days = index.codes[0]
     steps = np.diff(days, prepend=days[:1] - 1)
     if not index.levels[0].is_monotonic_increasing or (steps < 0).any():
@@ -185,27 +230,27 @@ def session_starts(index: pd.MultiIndex) -> npt.NDArray[np.int64] | None:
     return np.flatnonzero(steps)
 
 
-def rows_of_windows(index: pd.MultiIndex, rows: npt.NDArray[np.int64], sessions: int) -> slice:
+def rows_of_windows(panel: FeaturePanel, rows: Places, sessions: int) -> slice:
     """Return the stretch of a panel that some of its rows depend on: their sessions and those just before, whole.
 
     Parameters
     ----------
-    index
-        Index of the panel, ``(datetime, instrument)``; of one that is not sorted everything is needed.
+    panel
+        The panel; of one that is not sorted everything is needed.
     rows
         Positions of the rows.
     sessions
         Sessions that a row reads, its own included.
     """
-    starts = session_starts(index)
+    starts, length = panel.starts, len(panel.index)
     if len(rows) == 0 or starts is None:
-        return slice(0, len(index))
+        return slice(0, length)
     first = int(np.searchsorted(starts, rows.min(), side="right")) - sessions
     last = int(np.searchsorted(starts, rows.max(), side="right"))
-    return slice(int(starts[max(first, 0)]), int(starts[last]) if last < len(starts) else len(index))
+    return slice(int(starts[max(first, 0)]), int(starts[last]) if last < len(starts) else length)
 
 
-def take_rows(features: Features, rows: npt.NDArray[np.int64], columns: Sequence[str]) -> pd.DataFrame:
+def take_rows(features: Features, rows: Places, columns: Sequence[str]) -> pd.DataFrame:
     """Return single rows of a panel.
 
     Parameters
@@ -221,7 +266,7 @@ def take_rows(features: Features, rows: npt.NDArray[np.int64], columns: Sequence
     if len(rows) == 0:
         return panel.read(slice(0, 0))
     parts = []
-    for block in blocks_of(panel, rows_of_windows(panel.index, rows, 1)):
+    for block in blocks_of(panel, rows_of_windows(panel, rows, 1)):
         first, end = np.searchsorted(rows, [block.start, block.stop])
         if end > first:
             parts.append(panel.read(block).iloc[rows[first:end] - block.start])

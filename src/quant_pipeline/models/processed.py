@@ -7,19 +7,19 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import psutil
 
+from quant_pipeline.common.memory import usable_memory
 from quant_pipeline.factors.feature_sets import TRADED
 from quant_pipeline.factors.processors import ProcessorChain
-from quant_pipeline.models.panels import FeaturePanel, blocks_of, columns_of
+from quant_pipeline.models.panels import FeaturePanel, Places, blocks_of, columns_of
 
 KEPT_SHARE: Final = 0.25
-"""Part of the memory of the machine up to which features are kept in one array; larger ones are read block by block."""
+"""Part of the usable memory up to which features are kept in one array; larger ones are read block by block."""
 
 
 def fits_in_memory(rows: int, columns: int) -> bool:
     """Return whether features in single precision may be kept in one array."""
-    return rows * columns * np.dtype(np.float32).itemsize <= KEPT_SHARE * psutil.virtual_memory().total
+    return rows * columns * np.dtype(np.float32).itemsize <= KEPT_SHARE * usable_memory()
 
 
 class ProcessedPanel:
@@ -47,6 +47,11 @@ class ProcessedPanel:
     def attrs(self) -> Mapping[Any, Any]:
         """Of the unprocessed panel."""
         return self._panel.attrs
+
+    @property
+    def starts(self) -> Places | None:
+        """Of the unprocessed panel."""
+        return self._panel.starts
 
     def read(self, rows: slice | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return processed rows, which are whole sessions; see `FeaturePanel.read`."""

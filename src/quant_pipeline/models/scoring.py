@@ -41,8 +41,7 @@ def score_panel(
     panel = as_panel(features)
     rows = np.arange(len(panel.index)) if rows is None else rows
     parts = [
-        score_rows(facts.spec, model, scored_samples(facts, states, features, part))
-        for part in _parts(facts, panel, rows)
+        score_rows(facts.spec, model, scored_samples(facts, states, panel, part)) for part in _parts(facts, panel, rows)
     ]
     return pd.Series(np.concatenate(parts), index=panel.index[rows], name="score")
 
@@ -52,7 +51,7 @@ def _parts(facts: BundleFacts, panel: FeaturePanel, rows: Rows) -> Iterator[Rows
     if len(rows) == 0 or (np.diff(rows) <= 0).any():
         yield rows
         return
-    needed = rows_of_windows(panel.index, rows, 1)
+    needed = rows_of_windows(panel, rows, 1)
     for block in blocks_of(PanelView(panel, columns=facts.columns), needed, SCORED_AT_ONCE):
         part = rows[slice(*np.searchsorted(rows, [block.start, block.stop]))]
         if len(part):
@@ -77,6 +76,6 @@ def scored_samples(facts: BundleFacts, states: list[Arrays], features: Features,
     if missing:
         raise ModelError(f"{facts.spec.title} needs factors that the features do not have: {', '.join(missing[:5])}")
     indices = np.arange(len(panel.index)) if rows is None else rows
-    needed = rows_of_windows(panel.index, indices, facts.spec.window)
+    needed = rows_of_windows(panel, indices, facts.spec.window)
     processed = ProcessedPanel(PanelView(panel, needed, facts.columns), ProcessorChain(facts.spec.processors, states))
     return Samples(processed, indices - needed.start, np.empty(0, dtype=np.float32))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from quant_pipeline.models.fingerprint import CONTINUED, changes, fingerprint
 from quant_pipeline.models.fitted import Samples
 from quant_pipeline.models.fitting import fit_model
 from quant_pipeline.models.panel_rows import in_sessions, in_span, is_member, labels_of_rows
-from quant_pipeline.models.panels import Features, PanelView, as_panel, rows_of_windows, take_rows
+from quant_pipeline.models.panels import FeaturePanel, Features, PanelView, as_panel, rows_of_windows, take_rows
 from quant_pipeline.models.processed import ProcessedPanel
 
 logger = logging.getLogger(__name__)
@@ -64,7 +65,47 @@ def train_bundle(
     ModelError
         When hardly any row of the training segment has a label, or the model cannot continue from ``previous``.
     """
-    known = PanelView(features, _needed(as_panel(features).index, segments, facts.spec.window), facts.columns)
+    chain = None if previous is None else _processors_of(previous, facts)
+    prepared = prepare(facts, features, labels, members, segments, chain)
+    return fit_bundle(facts, prepared, previous)
+
+
+class Prepared(NamedTuple):
+    """What a model learns from.
+
+    Attributes
+    ----------
+    known
+        Unprocessed features of the sessions that are needed.
+    chain
+        The processors, fitted.
+    samples
+        Of ``train`` and ``valid``, behind the processors.
+    """
+
+    known: PanelView
+    chain: ProcessorChain
+    samples: dict[str, Samples]
+
+
+def prepare(
+    facts: BundleFacts,
+    features: Features,
+    labels: pd.Series,
+    members: pd.DataFrame,
+    segments: dict[str, pd.DatetimeIndex],
+    chain: ProcessorChain | None = None,
+) -> Prepared:
+    """Choose the rows to learn from and fit the processors; arguments and errors as of `train_bundle`.
+
+    Parameters
+    ----------
+    facts, features, labels, members, segments
+        As for `train_bundle`; of the specification the processors, the factors and the window count.
+    chain
+        Fitted processors, which are left as they are; None fits those of the specification.
+    """
+    known = PanelView(features, _needed(as_panel(features), segments, facts.spec.window), facts.columns)
     label = labels_of_rows(known.index, labels)
     usable = is_member(known.index, members) & label.notna().to_numpy()
     rows = {name: np.flatnonzero(usable & in_sessions(known.index, segments[name])) for name in ("train", "valid")}
@@ -75,18 +116,25 @@ def train_bundle(
                 "Check the dates of `split` (parameters_models.yml) and the conditions of `universe`."
             )
         _require_others(known.index[indices], facts.spec.title, name)
-    chain = _processors(facts, previous)
-    if previous is None:
+    if chain is None:
+        chain = ProcessorChain(facts.spec.processors)
         _fit(chain, known, rows["train"])
     processed = ProcessedPanel(known, chain, several_passes=True)
     samples = {name: Samples(processed, indices, _ranked(label.iloc[indices])) for name, indices in rows.items()}
-    model = fit_model(facts.spec, samples["train"], samples["valid"], previous.model if previous else None)
-    return make_bundle(facts, model, chain.states, _golden_inputs(known, rows["train"], facts.spec.window))
+    return Prepared(known, chain, samples)
+
+
+def fit_bundle(facts: BundleFacts, prepared: Prepared, previous: ModelBundle | None = None) -> ModelBundle:
+    """Fit a model to what is prepared, and seal it; arguments and errors as of `train_bundle`."""
+    train, valid = prepared.samples["train"], prepared.samples["valid"]
+    model = fit_model(facts.spec, train, valid, previous.model if previous else None)
+    golden_inputs = _golden_inputs(prepared.known, train.rows, facts.spec.window)
+    return make_bundle(facts, model, prepared.chain.states, golden_inputs)
 
 
 def _fit(chain: ProcessorChain, known: PanelView, rows: npt.NDArray[np.int64]) -> None:
     """Let processors learn from the rows of training, as many factors at once as memory is meant for."""
-    needed = rows_of_windows(known.index, rows, 1)
+    needed = rows_of_windows(known, rows, 1)
     at_once = max(min(LEARNED_AT_ONCE // (needed.stop - needed.start), BLOCK), 1)
     chain.fit(lambda names: known.read(needed, names), list(known.columns), rows - needed.start, at_once)
 
@@ -181,9 +229,7 @@ def _require_later_window(facts: BundleFacts, champion: ModelBundle) -> None:
         )
 
 
-def _processors(facts: BundleFacts, previous: ModelBundle | None) -> ProcessorChain:
-    if previous is None:
-        return ProcessorChain(facts.spec.processors)
+def _processors_of(previous: ModelBundle, facts: BundleFacts) -> ProcessorChain:
     former = previous.facts
     if former.spec.algorithm != facts.spec.algorithm or former.expressions != facts.expressions:
         raise ModelError(
@@ -197,10 +243,10 @@ def _processors(facts: BundleFacts, previous: ModelBundle | None) -> ProcessorCh
     return ProcessorChain(facts.spec.processors, previous.processor_states)
 
 
-def _needed(index: pd.MultiIndex, segments: dict[str, pd.DatetimeIndex], window: int) -> slice:
+def _needed(panel: FeaturePanel, segments: dict[str, pd.DatetimeIndex], window: int) -> slice:
     """Return the sessions of the segments and those before that windows and golden inputs read."""
-    rows = np.flatnonzero(in_span(index, segments["train"][0], segments["valid"][-1]))
-    return rows_of_windows(index, rows, window + GOLDEN_SESSIONS_BEFORE + 1)
+    rows = np.flatnonzero(in_span(panel.index, segments["train"][0], segments["valid"][-1]))
+    return rows_of_windows(panel, rows, window + GOLDEN_SESSIONS_BEFORE + 1)
 
 
 def _ranked(label: pd.Series) -> npt.NDArray[np.float32]:

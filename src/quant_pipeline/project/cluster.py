@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from quant_pipeline.common.exceptions import ConfigurationError, ModelError
+from quant_pipeline.common.memory import share_of_memory
 from quant_pipeline.common.progress import track
 
 if TYPE_CHECKING:
@@ -128,5 +129,20 @@ def run_namespace(sessions: Sessions, namespace: str) -> None:
     session = KedroSession.create(
         sessions.project, env=sessions.env, runtime_params=sessions.params, save_on_close=False
     )
-    with session:
+    with session, share_of_memory(memory_of_task()):
         session.run(pipeline_names=[sessions.pipeline], namespaces=[namespace])
+
+
+def memory_of_task() -> int | None:
+    """Return the bytes that the task of this thread may use, as its worker and its other threads do; None without one.
+
+    Workers of one machine have limits that together are no more than its memory, unless they were started with others.
+    """
+    from distributed import get_worker
+
+    try:
+        worker = get_worker()
+    except ValueError:
+        return None
+    limit = worker.memory_manager.memory_limit
+    return limit and int(limit) // worker.state.nthreads

@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from quant_pipeline.common.cores import on_one_core
 from quant_pipeline.common.exceptions import ClusterError
+from quant_pipeline.common.memory import share_of_memory
 from quant_pipeline.common.progress import unreported
-from quant_pipeline.project.cluster import SECONDS_FOR_A_WORKER, connect
+from quant_pipeline.models.panels import files_in_sight
+from quant_pipeline.project.cluster import SECONDS_FOR_A_WORKER, connect, memory_of_task
 from quant_pipeline.project.installation import Installation, this_installation, use_threads_of_algebra
 
 if TYPE_CHECKING:
@@ -41,17 +43,27 @@ SECONDS_BETWEEN_LOOKS = 30.0
 
 
 class Packed:
-    """An object as bytes: it is unpacked once in each process that uses it."""
+    """An object as bytes: it is unpacked once in each process that uses it.
 
-    def __init__(self, content: Buffer) -> None:
+    Parameters
+    ----------
+    content
+        The bytes.
+    in_sight
+        Whether every process that it is handed to sees the files of this one, see `files_in_sight`.
+    """
+
+    def __init__(self, content: Buffer, in_sight: bool = False) -> None:
         self._content: Buffer | None = content
+        self._in_sight = in_sight
         self._unpacked: Any = None
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[type[Packed], tuple[pickle.PickleBuffer]]:
+    def __reduce__(self) -> tuple[type[Packed], tuple[pickle.PickleBuffer, bool]]:
         """Return the bytes, for another worker."""
         with self._lock:
-            return Packed, (pickle.PickleBuffer(_dumped(self._unpacked) if self._content is None else self._content),)
+            content = _dumped(self._unpacked, self._in_sight) if self._content is None else self._content
+            return Packed, (pickle.PickleBuffer(content), self._in_sight)
 
     def unpack(self) -> Any:
         """Return the object and let go of its bytes."""
@@ -121,7 +133,9 @@ class ClusterWorkers:
         known = self._shared.get(id(shared))
         if known is not None and known[0]() is shared and known[1].status == "finished":
             return known[1]
-        future, number = self._sent(Packed(_dumped(shared))), id(shared)
+        # Processes that were started here see the files of this one.
+        in_sight = isinstance(self._where, int)
+        future, number = self._sent(Packed(_dumped(shared, in_sight), in_sight)), id(shared)
         try:
             # It is remembered as long as the object lives, and no longer: workers need their memory.
             self._shared[number] = weakref.ref(shared, lambda _: self._shared.pop(number, None)), future
@@ -231,9 +245,10 @@ def run_call(home: Installation, call: bytes, shared: Packed) -> tuple[bytes, In
     function, item = pickle.loads(call)  # noqa: S301 - the scheduler of the user hands it over
     data = shared.unpack()
     use_threads_of_algebra(home.threads_of_algebra)
-    with unreported(), on_one_core():
+    with unreported(), on_one_core(), share_of_memory(memory_of_task()):
         return _dumped(function(data, item)), here
 
 
-def _dumped(content: Any) -> bytes:
-    return pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL)
+def _dumped(content: Any, in_sight: bool = False) -> bytes:
+    with files_in_sight(in_sight):
+        return pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL)

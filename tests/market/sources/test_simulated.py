@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from pandera.errors import SchemaError
 
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
@@ -43,6 +44,15 @@ def test_tables_satisfy_their_schemas(known):
     BARS_SCHEMA.validate(known.bars)
     CORPORATE_ACTIONS_SCHEMA.validate(known.corporate_actions)
     INSTRUMENTS_SCHEMA.validate(known.instruments)
+
+
+@pytest.mark.parametrize("column", ["open", "high", "low", "close", "volume"])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, -1.0])
+def test_values_that_are_no_numbers_of_a_market_are_refused(known, column, value):
+    bars = known.bars.head(3).copy()
+    bars.loc[1, column] = value
+    with pytest.raises(SchemaError, match=column):
+        BARS_SCHEMA.validate(bars)
 
 
 def test_low_and_high_enclose_open_and_close_in_cents(known):

@@ -44,7 +44,9 @@ def train_windows(
     """
     windows = rolling_windows(data.days, rolling.within(split, data.days), setting.label.horizon)
     tasks = ((train_or_keep, setting, window.segments, bundles_as_found.find(window.name)) for window in windows)
-    bundles = track(run_tasks(learn, data, tasks), f"walking forward with {setting.spec.title}", len(windows))
+    bundles = track(
+        run_tasks(learn, data.read_by(setting), tasks), f"walking forward with {setting.spec.title}", len(windows)
+    )
     for window, bundle in zip(windows, bundles, strict=True):
         yield {window.name: bundle}
 
@@ -124,7 +126,7 @@ def cross_validate(
     history = days[(days >= segments["train"][0]) & (days <= segments["valid"][-1])]
     rows: list[dict[str, Any]] = []
     splits = combinatorial_splits(history, cross_validation, horizon)
-    judged = run_tasks(judge_on_test, data, ((setting, part.segments) for part in splits))
+    judged = run_tasks(judge_on_test, data.read_by(setting), ((setting, part.segments) for part in splits))
     progress = track(judged, f"cross-validating {setting.spec.title}", len(splits))
     for part, coefficients in zip(splits, progress, strict=True):
         summary = summarise(coefficients)

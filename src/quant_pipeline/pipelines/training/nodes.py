@@ -72,7 +72,7 @@ def _seal(
 ) -> tuple[ModelBundle, pd.DataFrame, pd.DataFrame]:
     """Let a model learn on the segments of its label; return the bundle with its learning curve and importance."""
     segments = split_sessions(data.days, split, setting.label.horizon)
-    (bundle,) = run_tasks(learn, data, [(learner, setting, segments, bundle_as_found)])
+    (bundle,) = run_tasks(learn, data.read_by(setting), [(learner, setting, segments, bundle_as_found)])
     return bundle, bundle.learning_curve, bundle.importance
 
 

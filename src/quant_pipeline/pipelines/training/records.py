@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,11 +13,12 @@ import pandas as pd
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.exchange.rules import MarketRules
-from quant_pipeline.factors.feature_sets import FeatureSet
+from quant_pipeline.factors.feature_sets import TRADED, FeatureSet
 from quant_pipeline.factors.labels import expression_of
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle
 from quant_pipeline.models.panel_rows import in_sessions, is_member
-from quant_pipeline.models.panels import Features
+from quant_pipeline.models.panels import Features, PanelView, as_panel
+from quant_pipeline.models.shared_folds import SharedFolds
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.training import train_bundle
 from quant_pipeline.pipelines.features.nodes import LabelParameters
@@ -48,6 +49,12 @@ class TrainingData:
     def days(self) -> pd.DatetimeIndex:
         """All sessions."""
         return pd.DatetimeIndex(self.sessions["date"])
+
+    def read_by(self, setting: ModelSetting) -> TrainingData:
+        """Return the same with those columns of the features alone that a model reads: no others go to a cluster."""
+        panel, factors = as_panel(self.features), setting.factors
+        wanted = [name for name in panel.columns if name in factors or name == TRADED]
+        return replace(self, features=PanelView(panel, columns=wanted))
 
     def members_in(self, sessions: pd.DatetimeIndex) -> npt.NDArray[np.int64]:
         """Return the rows of the features that belong to the universe of one of the sessions."""
@@ -86,8 +93,9 @@ class ModelSetting:
         labels: pd.Series = data.labels["label"]
         return labels
 
-    def describe(self, segments: dict[str, pd.DatetimeIndex]) -> BundleFacts:
-        """Put together what a bundle of this model is to say about itself, but for the fingerprint of its inputs.
+    @property
+    def factors(self) -> dict[str, str]:
+        """Factor to expression, in the order of the columns.
 
         Raises
         ------
@@ -101,13 +109,31 @@ class ModelSetting:
             raise ConfigurationError(
                 f"{spec.title}: feature set '{spec.features}' has no factors {unknown[:5]} (parameters_models.yml)"
             )
+        return {factor: available[factor] for factor in factors}
+
+    def describe(self, segments: dict[str, pd.DatetimeIndex]) -> BundleFacts:
+        """Put together what a bundle of this model is to say about itself, but for the fingerprint of its inputs.
+
+        Raises
+        ------
+        ConfigurationError
+            When the model names a factor that its feature set does not have.
+        """
         return BundleFacts(
-            spec=spec,
-            expressions={factor: available[factor] for factor in factors},
+            spec=self.spec,
+            expressions=self.factors,
             label=expression_of(self.label, self.market_rules.deal_price),
             window={part: [f"{segments[part][end]:%Y-%m-%d}" for end in (0, -1)] for part in ("train", "valid")},
             calendar=self.market_rules.calendar,
         )
+
+
+@dataclass(frozen=True)
+class TrialData:
+    """What trials of one model learn from, and what they share of it."""
+
+    data: TrainingData
+    folds: SharedFolds
 
 
 Learner = Callable[..., ModelBundle]
@@ -146,7 +172,17 @@ def judge_on_test(data: TrainingData, task: tuple[ModelSetting, dict[str, pd.Dat
     pandas.DataFrame
         ``ic`` and ``rank_ic`` of the sessions of segment ``test``, see `information_coefficients`.
     """
-    setting, segments = task
+    return _judge(train_bundle, data, *task)
+
+
+def judge_trial(trial: TrialData, task: tuple[ModelSetting, dict[str, pd.DatetimeIndex]]) -> pd.DataFrame:
+    """Judge as `judge_on_test` does, with the same bits; what trials on the same segments share is made once."""
+    return _judge(trial.folds.train, trial.data, *task)
+
+
+def _judge(
+    train: Learner, data: TrainingData, setting: ModelSetting, segments: dict[str, pd.DatetimeIndex]
+) -> pd.DataFrame:
     labels = setting.labels_of(data)
-    bundle = train_bundle(setting.describe(segments), data.features, labels, data.universe_members, segments)
+    bundle = train(setting.describe(segments), data.features, labels, data.universe_members, segments)
     return information_coefficients(bundle.predict(data.features, data.members_in(segments["test"])), labels)

@@ -17,6 +17,7 @@ from quant_pipeline.common.tasks import run_tasks
 from quant_pipeline.models.date_splits import SplitParameters
 from quant_pipeline.models.panel_rows import known_at_close
 from quant_pipeline.models.rolling_windows import RollingWindow
+from quant_pipeline.models.shared_folds import SharedFolds
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.tuning import (
     TuningParameters,
@@ -29,7 +30,7 @@ from quant_pipeline.models.tuning import (
     trials_table,
     tuning_folds,
 )
-from quant_pipeline.pipelines.training.records import ModelSetting, TrainingData, judge_on_test
+from quant_pipeline.pipelines.training.records import ModelSetting, TrainingData, TrialData, judge_trial
 from quant_pipeline.pipelines.wiring import takes_records
 
 logger = logging.getLogger(__name__)
@@ -58,13 +59,13 @@ def search_hyper_parameters(
     name = study.study_name
     folds = tuning_folds(data.days, split, tuning, setting.label.horizon)
     last = folds[-1].segments["test"][-1]
-    known = replace(data, features=known_at_close(data.features, last))
+    known = replace(data, features=known_at_close(data.features, last)).read_by(setting)
     killed = close_killed_trials(study)
     if killed:
         logger.warning("%s: %d trials that a run left unfinished are closed and repeated", name, len(killed))
     _enqueue_registered(study, setting.spec, tuning)
     missing = _missing(study, tuning)
-    ended = _run_trials(study, tuning, missing, setting, known, folds)
+    ended = _run_trials(study, tuning, missing, setting, TrialData(known, SharedFolds()), folds)
     for reason in track(ended, f"tuning {name}", missing):
         if reason:
             logger.warning("%s: a trial has no rank IC and is not repeated: %s", name, reason)
@@ -76,7 +77,7 @@ def _run_trials(
     tuning: TuningParameters,
     count: int,
     setting: ModelSetting,
-    data: TrainingData,
+    data: TrialData,
     folds: list[RollingWindow],
 ) -> Iterator[str | None]:
     """Suggest, judge and store trials; yield after each why it has no value, None where it has one.
@@ -90,7 +91,7 @@ def _run_trials(
         space = tuning.spaces[study.study_name]
         candidates = [replace(setting, spec=suggest_spec(setting.spec, space, trial)) for trial in trials]
         judged = [
-            run_tasks(judge_on_test, data, [(candidate, fold.segments) for fold in folds]) for candidate in candidates
+            run_tasks(judge_trial, data, [(candidate, fold.segments) for fold in folds]) for candidate in candidates
         ]
         outcomes = [_judge_trial(trial, folds, each) for trial, each in zip(trials, judged, strict=True)]
         for trial, outcome in zip(trials, outcomes, strict=True):
