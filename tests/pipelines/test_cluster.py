@@ -216,9 +216,7 @@ def test_a_scheduler_that_is_lost_ends_the_run_in_one_line_and_what_is_finished_
     assert 3 <= len(finished) < 40
 
 
-def test_features_go_to_workers_of_this_machine_by_name_and_to_others_as_the_columns_that_are_used(
-    clean_run, tmp_path, workers
-):
+def test_features_go_to_workers_of_this_machine_by_name_and_to_others_as_the_columns_that_are_used(clean_run, tmp_path):
     panel = YearlyPanel(str(tmp_path), lazy=True)
     panel.save(clean_run("alpha158_features"))
     inputs = inputs_of_training(clean_run) | {"features": panel.load()}
@@ -227,8 +225,8 @@ def test_features_go_to_workers_of_this_machine_by_name_and_to_others_as_the_col
     data = TrainingData(**inputs).read_by(setting)
     assert list(data.features.columns) == ["KMID", "ROC5", TRADED]
     at_home, elsewhere = (Packed(_dumped(data.features, in_sight), in_sight) for in_sight in (True, False))
-    assert len(pickle.dumps(at_home)) < 2_000 < 4 * 3 * len(data.features.index) < len(pickle.dumps(elsewhere))
+    assert len(_dumped(at_home)) < 2_000 < 4 * 3 * len(data.features.index) < len(_dumped(elsewhere))
     at_home.unpack()
     # Handed from one worker to the next, it is still a name.
-    assert len(pickle.dumps(at_home)) < 2_000
+    assert len(_dumped(at_home)) < 2_000
     pd.testing.assert_frame_equal(at_home.unpack().read(), elsewhere.unpack().read(), check_exact=True)

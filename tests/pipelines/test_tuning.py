@@ -94,7 +94,7 @@ def test_a_search_in_which_no_trial_has_a_rank_ic_says_so_and_has_an_empty_table
 
 def test_a_trial_without_a_rank_ic_is_not_tried_again_and_again(inputs, tmp_path, monkeypatch):
     """The second suggestion cannot be trained: the third and fourth are others, and a later run fills its place."""
-    judge, tried = tuning_nodes.judge_on_test, []
+    judge, tried = tuning_nodes.judge_trial, []
 
     def judge_or_fail(data, task):
         candidate, _ = task
@@ -104,7 +104,7 @@ def test_a_trial_without_a_rank_ic_is_not_tried_again_and_again(inputs, tmp_path
             raise ModelError("the loss of the network became nan")
         return judge(data, task)
 
-    monkeypatch.setattr(tuning_nodes, "judge_on_test", judge_or_fail)
+    monkeypatch.setattr(tuning_nodes, "judge_trial", judge_or_fail)
     trials, _ = search(inputs, tmp_path / "study.sqlite")
     assert len(tried) == 4
     assert len(trials) == 3

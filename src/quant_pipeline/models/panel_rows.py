@@ -71,7 +71,7 @@ def labels_of_rows(index: pd.MultiIndex, labels: pd.Series) -> pd.Series:
     ModelError
         When a row has two labels.
     """
-    if labels.index.has_duplicates:
+    if not _is_unique(labels.index):
         twice = labels.index[labels.index.duplicated()][0]
         raise ModelError(f"{twice[1]} has two labels on {twice[0]:%Y-%m-%d}; give each instrument one in a session")
     session, instrument = (
@@ -83,6 +83,16 @@ def labels_of_rows(index: pd.MultiIndex, labels: pd.Series) -> pd.Series:
     grid = np.full(index.levshape, np.nan, dtype=values.dtype)
     grid[session[known], instrument[known]] = values[known]
     return pd.Series(grid[index.codes[0], index.codes[1]], index=index, name=labels.name)
+
+
+def _is_unique(index: pd.MultiIndex) -> bool:
+    """Return whether no row of a panel comes twice; pandas would ask a hash table of all rows."""
+    known = (index.codes[0] >= 0) & (index.codes[1] >= 0)
+    if not known.all():
+        return bool(index.is_unique)
+    seen = np.zeros(index.levshape, dtype=bool)
+    seen[index.codes[0], index.codes[1]] = True
+    return int(np.count_nonzero(seen)) == len(index)
 
 
 def _places_of(level: pd.Index, values: pd.Series) -> Places:

@@ -259,5 +259,6 @@ def _golden_inputs(known: PanelView, rows: npt.NDArray[np.int64], window: int) -
     last = codes[rows[-1]]
     newest = known.index[rows[codes[rows] == last][:GOLDEN_INSTRUMENTS]].get_level_values("instrument")
     wanted_days = days[max(last - window - GOLDEN_SESSIONS_BEFORE, 0) : last + 1]
-    wanted = np.flatnonzero(in_sessions(known.index, wanted_days) & known.index.isin(newest, level="instrument"))
+    is_newest = known.index.levels[1].isin(newest)[known.index.codes[1]]
+    wanted = np.flatnonzero(in_sessions(known.index, wanted_days) & is_newest)
     return take_rows(known, wanted, list(known.columns))

@@ -10,7 +10,9 @@ from quant_pipeline.evaluation.information_coefficient import information_coeffi
 from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.schemas import BARS_SCHEMA, CORPORATE_ACTIONS_SCHEMA, INSTRUMENTS_SCHEMA
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
+from quant_pipeline.market.sources.simulated_bars import TradedPrices, _volume
 from quant_pipeline.market.sources.simulated_names import name_instruments
+from quant_pipeline.market.sources.simulated_returns import Returns
 
 LAST = pd.Timestamp("2024-12-31")
 
@@ -53,6 +55,14 @@ def test_values_that_are_no_numbers_of_a_market_are_refused(known, column, value
     bars.loc[1, column] = value
     with pytest.raises(SchemaError, match=column):
         BARS_SCHEMA.validate(bars)
+
+
+def test_a_shock_that_comes_once_in_a_large_market_leaves_volumes_that_are_numbers():
+    quiet = np.ones((2, 1))
+    returns = Returns(total=quiet * 0, own_volatility=quiet, own_surprise=quiet * [[1.0], [-231.0]], signal=quiet * 0)
+    volume = _volume(np.random.default_rng(1), returns, TradedPrices(close=quiet, split=quiet, dividend=quiet * 0))
+    assert volume[1, 0] > volume[0, 0]
+    assert volume[1, 0] < 1e13
 
 
 def test_low_and_high_enclose_open_and_close_in_cents(known):

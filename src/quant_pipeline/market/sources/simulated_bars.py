@@ -14,6 +14,8 @@ SESSIONS_PER_QUARTER = 63
 SPLIT_ABOVE, REVERSE_SPLIT_BELOW, REVERSE_SPLIT = 320.0, 2.0, 0.1
 NEW_SHARES = np.array([2.0, 3.0, 4.0])
 SIGNAL_IN_SHAPE, SIGNAL_IN_VOLUME = 0.4, 0.15
+LARGEST_SURPRISE = 40.0
+"""Shock, in standard deviations, beyond which volume rises no more: in a large market it would exceed every number."""
 OVERNIGHT_SHARE, OVERNIGHT_NOISE = 0.45, 0.55
 MEAN_HALT = 2.0
 """Sessions of a halt on average."""
@@ -216,7 +218,9 @@ def _volume(rng: np.random.Generator, returns: Returns, prices: TradedPrices) ->
     mood = np.zeros_like(noise)
     for t in range(1, n_sessions):
         mood[t] = 0.8 * mood[t - 1] + noise[t]
-    excitement = 0.35 * (np.abs(returns.own_surprise) - 0.75) + SIGNAL_IN_VOLUME * returns.signal
+    excitement = (
+        0.35 * (np.minimum(np.abs(returns.own_surprise), LARGEST_SURPRISE) - 0.75) + SIGNAL_IN_VOLUME * returns.signal
+    )
     shares = np.exp(usual + mood + excitement) * np.cumprod(prices.split, axis=0)
     return np.maximum(np.round(shares), 1.0)
 
