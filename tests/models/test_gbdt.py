@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from quant_pipeline.models import panels, processed
+from quant_pipeline.models import gbdt, panels, processed
 from quant_pipeline.models.algorithms.lightgbm import LightGBMHyper
 from quant_pipeline.models.fitted import Samples
 from quant_pipeline.models.gbdt import fit_trees, grade, load_trees, tree_parameters
@@ -55,6 +55,19 @@ def test_a_continuation_keeps_the_trees_that_are_there(samples):
     np.testing.assert_array_equal(kept, first.predict(samples["valid"]))
     again = load_trees(second.weights())
     np.testing.assert_array_equal(again.predict(samples["valid"]), second.predict(samples["valid"]))
+
+
+def test_the_array_of_training_is_gone_before_that_of_validation_is_made(samples, monkeypatch):
+    held, make = [], gbdt._in_one_array
+
+    def watch(given, **options):
+        reference = options["reference"]
+        held.append(None if reference is None else reference.data)
+        return make(given, **options)
+
+    monkeypatch.setattr(gbdt, "_in_one_array", watch)
+    fit_trees(samples["train"], samples["valid"], LightGBMHyper(**{**SMALL, "rounds": 2}), seed=1)
+    assert held == [None, None]
 
 
 @pytest.mark.parametrize(("sessions", "instruments"), [(200, 10), (300, 1000)], ids=["all_rows", "a_sample_of_rows"])

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from distributed import LocalCluster
 
 from quant_pipeline.backtest import combination_engine
 from quant_pipeline.common.exceptions import ClusterError, ConfigurationError, ModelError
@@ -206,8 +205,10 @@ def weigh_until_the_scheduler_ends(cluster, finished):
 
 def test_a_scheduler_that_is_lost_ends_the_run_in_one_line_and_what_is_finished_is_kept():
     """The cluster lives in this process, so that its scheduler can end between two tasks."""
-    finished = []
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+    finished, distributed = [], pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
         reached = ClusterWorkers(cluster.scheduler_address)
         with tasks_on(reached), pytest.raises(ClusterError, match=r"^the scheduler of the cluster was lost; start it"):
             weigh_until_the_scheduler_ends(cluster, finished)
