@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable
 from itertools import pairwise
@@ -65,7 +66,7 @@ def parsing(folder: Path, cores: int) -> Work:
     cache = ReadingCache(None)
 
     def read(wanted: list[Path]) -> list[Any]:
-        return [reading.rows for reading in [cache.read(file, folder / "files", options) for file in wanted]]
+        return [reading.rows for reading in cache.read_all(wanted, folder / "files", options)]
 
     read(files[:4])
     return lambda: read(files)
@@ -160,26 +161,25 @@ def _samples(folder: Path, sessions: tuple[int, int, int], columns: int | None =
 
 
 def network(folder: Path, cores: int) -> Work:
-    """Train the GRU of the registry for an epoch."""
-    import torch
-
+    """Train the GRU of the registry for an epoch, with as many threads as cores: of this network they change no bit."""
+    # Threads that wait for each other would take the core of another program.
+    os.environ["OMP_WAIT_POLICY"] = "passive"
     from quant_pipeline.models.algorithms.networks import GRUHyper
     from quant_pipeline.models.networks.training import NetworkTraining
     from quant_pipeline.models.randomness import seeded
 
     train, valid = _samples(folder, (60, 310, 360))
-    hyper = GRUHyper()
     with seeded(SEED):
-        training = NetworkTraining(train, valid, hyper, SEED)
+        training = NetworkTraining(train, valid, GRUHyper(threads=cores), SEED)
+        training.run_epoch()
 
-        def learn() -> list[Any]:
-            with seeded(SEED):
-                training.run_epoch()
-                training.validation_rank_ic()
-            return [tensor.numpy() for tensor in training.weights().values()]
+    def learn() -> list[Any]:
+        with seeded(SEED):
+            training.run_epoch()
+            training.validation_rank_ic()
+        return [tensor.numpy() for tensor in training.weights().values()]
 
-        torch.ones(1)
-        return learn
+    return learn
 
 
 def lightgbm(folder: Path, cores: int) -> Work:

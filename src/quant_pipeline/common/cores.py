@@ -50,6 +50,11 @@ def on_one_core() -> Iterator[None]:
 
 
 def map_on_cores(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Call a function for every item, on all cores that there are; see `each_on_cores`."""
+    return list(each_on_cores(function, items))
+
+
+def each_on_cores(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Call a function for every item, on all cores that there are.
 
     Parameters
@@ -59,15 +64,16 @@ def map_on_cores(function: Callable[[Item], Result], items: Iterable[Item]) -> l
     items
         What it is called with; all at once.
 
-    Returns
-    -------
-    list
-        Results in the order of the items. What the first of them raises is raised here, and no other begins then.
+    Yields
+    ------
+    Result
+        In the order of the items. What the first of them raises is raised here, and no other begins then.
     """
     given = list(items)
     threads = min(usable_cores(), len(given))
     if threads <= 1:
-        return [function(item) for item in given]
+        yield from map(function, given)
+        return
 
     def call(item: Item) -> Result:
         with on_one_core():
@@ -77,7 +83,7 @@ def map_on_cores(function: Callable[[Item], Result], items: Iterable[Item]) -> l
         # What NumPy does about a division by zero belongs to the context of the caller.
         waiting = [pool.submit(copy_context().run, call, item) for item in given]
         try:
-            return [each.result() for each in waiting]
+            yield from (each.result() for each in waiting)
         finally:
             for each in waiting:
                 each.cancel()

@@ -53,10 +53,10 @@ def observe(folder: Path, options: FilesMarketParameters, cache: Path | None = N
     own = fields_of(found.bars)
     found.bars = [file for file in found.bars if file not in own.values()]
     kept = ReadingCache(cache)
-    readings = [kept.read(file, folder, options) for file in track(found.bars, "reading files")]
+    readings = list(track(kept.read_all(found.bars, folder, options), "reading files", len(found.bars)))
     if found.deeper and all(reading.broken is not None for reading in readings):
         # Lists of symbols lie above folders of bars.
-        readings += [kept.read(file, folder, options) for file in track(found.deeper, "reading files")]
+        readings += track(kept.read_all(found.deeper, folder, options), "reading files", len(found.deeper))
         found.bars += found.deeper
         found.unread = {name: why for name, why in found.unread.items() if folder / name not in found.deeper}
     if own:

@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections import Counter
 from pathlib import Path, PurePath
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import numpy as np
@@ -28,7 +29,29 @@ from quant_pipeline.market.sources.files.wide import stack_instruments
 from quant_pipeline.market.sources.files.workbooks import read_workbook
 
 SEPARATORS = (",", ";", "\t", "|")
+_TYPED = (".parquet", ".pq", ".feather")
+_PACKED = (
+    b"PAR1",
+    b"ARROW1",
+    b"FEA1",
+    b"PK\x03\x04",
+    b"\xd0\xcf\x11\xe0",
+    b"\x1f\x8b",
+    b"BZh",
+    b"\xfd7zXZ",
+    b"\x28\xb5\x2f\xfd",
+)
+"""How files begin that are no text, or a packed one."""
 LEGACY_ENCODINGS = ("gb18030", "big5", "shift_jis", "cp949", "cp1252", "cp1250")
+
+
+class OpenedText(NamedTuple):
+    """A text file, and what was found in its first lines."""
+
+    stored: bytes
+    text: str
+    separator: str
+    header: Header
 
 
 def open_table(file: Path, folder: Path, options: FilesMarketParameters, as_text: bool = False) -> RawTable:
@@ -53,6 +76,25 @@ def open_table(file: Path, folder: Path, options: FilesMarketParameters, as_text
     except (ArrowException, ValueError, KeyError, TypeError, AttributeError, IndexError, NotImplementedError) as error:
         raise UnreadableFileError(f"is damaged: {_first_line(error)}") from error
     return _with_partitions(raw, file, folder)
+
+
+def open_text(file: Path, folder: Path, options: FilesMarketParameters) -> OpenedText | None:
+    """Open a text file that is stored as it is, in UTF-8, in a folder that says nothing; None for every other file.
+
+    What is wrong with a file is said by `open_table`.
+    """
+    if options.encoding is not None or file.name.lower().endswith(_TYPED) or _partitions_of(file, folder):
+        return None
+    try:
+        stored = file.read_bytes()
+        text = stored.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return None
+    if stored.startswith(_PACKED) or b"\0" in stored[:4096] or not text.strip() or text.lstrip()[0] in "<{":
+        return None
+    separator = options.separator or _separator(text)
+    header = find_header(_first_rows(text, separator), options.columns)
+    return OpenedText(stored, text, separator, header) if header.order is None and header.names else None
 
 
 def open_tail(file: Path, folder: Path, options: FilesMarketParameters, head: Head, content: bytes) -> RawTable | None:
@@ -83,7 +125,7 @@ def open_tail(file: Path, folder: Path, options: FilesMarketParameters, head: He
 
 
 def _with_partitions(raw: RawTable, file: Path, folder: Path) -> RawTable:
-    for key, value in _partitions(file.relative_to(folder).parent if file.is_relative_to(folder) else PurePath()):
+    for key, value in _partitions_of(file, folder):
         if key not in raw.table.columns:
             raw.table[key] = pd.array([value] * len(raw.table), dtype="str")
     return raw
@@ -122,6 +164,12 @@ def _open(file: Path, options: FilesMarketParameters, as_text: bool) -> RawTable
     if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         return read_workbook(content)
     return _text(stored, _decoded(content, options.encoding), options, as_text)
+
+
+def head_of(opened: OpenedText, n_rows: int, plain: PlainCells) -> Head | None:
+    """Return the head of a plain text; None where more lines might show another form of it."""
+    n_lines = opened.text.count("\n")
+    return _head_of(opened.stored, n_lines, n_rows, plain) if n_lines > FIRST_LINES + 1 else None
 
 
 def _head_of(stored: bytes, n_lines: int, n_rows: int, plain: PlainCells) -> Head:
@@ -201,9 +249,19 @@ def _legacy(content: bytes) -> str:
         raise UnreadableFileError("is no text in a known encoding; set `encoding`") from error
 
 
+def _first_lines(text: str, n_signs: int) -> list[str]:
+    """Return the lines in which a header is looked for, of so many signs of a text, without cutting all of it."""
+    end = 0
+    for _ in range(FIRST_LINES):
+        end = text.find("\n", end, n_signs) + 1
+        if not end:
+            return text[:n_signs].splitlines()[:FIRST_LINES]
+    return text[:end].splitlines()[:FIRST_LINES]
+
+
 def _separator(text: str) -> str:
     """Return the sign that cuts the first lines into the same, largest number of cells."""
-    lines = [line for line in text[:20_000].splitlines()[:FIRST_LINES] if line.strip()][:-1] or text.splitlines()[:1]
+    lines = [line for line in _first_lines(text, 20_000) if line.strip()][:-1] or text.splitlines()[:1]
     scores = {}
     for sign in SEPARATORS:
         widths = Counter(len(row) for row in csv.reader(lines, delimiter=sign, skipinitialspace=True))
@@ -213,7 +271,7 @@ def _separator(text: str) -> str:
 
 
 def _first_rows(text: str, separator: str) -> list[list[str]]:
-    lines = text[:200_000].splitlines()[:FIRST_LINES]
+    lines = _first_lines(text, 200_000)
     return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator, skipinitialspace=True)]
 
 
@@ -236,17 +294,18 @@ def _text(stored: bytes, text: str, options: FilesMarketParameters, as_text: boo
     table, lines, damaged = _cells(text, separator, header)
     if header.levels:
         table, lines = stack_instruments(table, lines)
-    title = _title(text, header) if not header.levels else ""
+    title = title_of(text, header) if not header.levels else ""
     return RawTable(table, lines, header.layout, damaged, separator != "," or '"' in text, title)
 
 
 def _of_plain(plain: PlainCells, first: str, separator: str, header: Header, before: int) -> RawTable:
     lines = np.arange(len(plain.table)) + before + 1
-    has_commas, title = separator != ",", _title(first, header)
-    return RawTable(plain.table, lines, header.layout, [], has_commas, title, plain.columns)
+    has_commas, title = separator != ",", title_of(first, header)
+    return RawTable(plain.table, lines, header.layout, [], has_commas, title, plain.found)
 
 
-def _title(text: str, header: Header) -> str:
+def title_of(text: str, header: Header) -> str:
+    """Return the lines before the header as one."""
     return " ".join(text.splitlines()[: header.lines - 1]) if header.lines > 1 else ""
 
 
@@ -325,7 +384,8 @@ def _typed(table: pd.DataFrame) -> RawTable:
     return RawTable(table.set_axis([str(column) for column in table.columns], axis=1), lines)
 
 
-def _partitions(inner: PurePath) -> list[tuple[str, str]]:
+def _partitions_of(file: Path, folder: Path) -> list[tuple[str, str]]:
     """Return keys and values of folders such as ``ticker=AAA/year=2024``."""
+    inner = file.relative_to(folder).parent if file.is_relative_to(folder) else PurePath()
     pairs = [part.partition("=") for part in inner.parts if "=" in part]
     return [(key, unquote(value)) for key, _, value in pairs]

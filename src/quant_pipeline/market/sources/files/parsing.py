@@ -19,13 +19,21 @@ from quant_pipeline.market.sources.files.numbers import Numbers, decimal_mark, r
 from quant_pipeline.market.sources.files.opening import open_table, open_tail
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.raw_table import Head, RawTable, UnreadableFileError
-from quant_pipeline.market.sources.files.recognition import Recognised, currency_of, layout_of, recognise
+from quant_pipeline.market.sources.files.recognition import (
+    Recognised,
+    currency_of,
+    layout_of,
+    needs_no_content,
+    recognise,
+    recognise_header,
+)
 from quant_pipeline.market.sources.files.units import scale_to_shares_and_prices
 
 PRICES = ("open", "high", "low", "close")
 ADJUSTED_FLAGS = ("1", "2", "qfq", "hfq", "前复权", "后复权")
 TRADED_FLAGS = ("3", "", "bfq", "不复权", "除权", "raw", "unadjusted")
 """Words of a column that says of each row whether it is adjusted; the numbers are baostock's."""
+_PLAIN_FIELDS = {"date", "time", "instrument", "split", *NUMBERS}
 AMBIGUOUS = "every date can be read with the day or the month first"
 
 
@@ -105,7 +113,7 @@ def read_file(file: Path, folder: Path, options: FilesMarketParameters, as_text:
         reading.broken = str(error)
         return reading
     read = _recognised(reading, raw, options)
-    if raw.columns is not None and (read.problems or read.broken is not None):
+    if raw.of_header is not None and (read.problems or read.broken is not None):
         return read_file(file, folder, options, as_text=True)
     return read
 
@@ -163,10 +171,14 @@ def name_of(file: Path, folder: Path) -> str:
 
 
 def _recognised(reading: Reading, raw: RawTable, options: FilesMarketParameters) -> Reading:
-    found = recognise(raw.table, raw.layout, options)
+    names = tuple(str(column) for column in raw.table.columns)
+    # Folders may have added columns to those of the header.
+    by_header = None if raw.of_header is None else recognise_header(names, raw.layout, options)
+    is_enough = by_header is not None and needs_no_content(names, by_header)
+    found = by_header if by_header is not None and is_enough else recognise(raw.table, raw.layout, options)
     reading.layout, reading.title = found.name, raw.title
     reading.fields = tuple(found.columns.values())
-    reading.header = tuple(str(column) for column in raw.table.columns)
+    reading.header = names
     if found.missing is not None:
         reading.broken = found.missing
         return reading
@@ -176,11 +188,48 @@ def _recognised(reading: Reading, raw: RawTable, options: FilesMarketParameters)
     if raw.table.empty:
         reading.broken = "has a header and no rows"
         return reading
-    reading.currency = currency_of(raw.table, options)
-    if raw.columns == found.columns and found.layout.fixed_point == 1.0:
+    reading.currency = ("", "") if is_enough else currency_of(raw.table, options)
+    if raw.of_header is not None and raw.of_header.columns == found.columns and found.layout.fixed_point == 1.0:
         reading.head = raw.head
-    _type(reading, raw, found, Path(reading.file), options)
+    if is_enough:
+        of_file = _instruments(None, len(raw.table), Path(reading.file), options)
+        reading.rows = plain_rows(raw.table, raw.lines, found, of_file)
+    if reading.rows is None:
+        _type(reading, raw, found, Path(reading.file), options)
     return reading
+
+
+def plain_rows(
+    table: pd.DataFrame, lines: np.ndarray, found: Recognised, instruments: pd.Series
+) -> pd.DataFrame | None:
+    """Make the rows of plain cells; None where one of them is wrong, or a column says more than numbers do.
+
+    Parameters
+    ----------
+    table
+        Cells whose dates are midnights and whose numbers are finite, see `plain_text`.
+    lines
+        Line of each row.
+    found
+        What the header says.
+    instruments
+        Of each row, by the name of its file, where there is no column of instruments.
+    """
+    theirs = {ours: name for name, ours in found.columns.items()}
+    if not theirs.keys() <= _PLAIN_FIELDS:
+        return None
+    none = np.zeros(len(table), dtype=bool)
+    numbers = {name: table[theirs[name]].to_numpy() for name in (*NUMBERS, "split") if name in theirs}
+    if any((numbers[name] < 0).any() for name in ("volume", "dividend", "split") if name in numbers):
+        return None
+    if "split" in numbers:
+        numbers["split"] = np.where(numbers["split"] == 0, 1.0, numbers["split"])
+    marks = dict.fromkeys(("bad", "bad_price", "bad_action", "timed", "footer"), none)
+    columns = {"line": lines.astype("int64"), "date": table[theirs["date"]].to_numpy(), **marks, **numbers}
+    rows = pd.DataFrame(columns | {"adjusted_row": none})
+    rows["instrument"] = _tidy(table[theirs["instrument"]]) if "instrument" in theirs else instruments
+    scale_to_shares_and_prices(rows, found)
+    return rows
 
 
 def _type(reading: Reading, raw: RawTable, found: Recognised, path: Path, options: FilesMarketParameters) -> None:
@@ -204,7 +253,8 @@ def _type(reading: Reading, raw: RawTable, found: Recognised, path: Path, option
     if "split" in table:
         numbers["split"] = read_splits(table["split"], decimal)
     rows = _rows(table, raw, dates, numbers)
-    rows["instrument"] = _instruments(table, path, options)
+    stated = table.get("instrument")
+    rows["instrument"] = _instruments(stated, len(table), path, options)
     if "adjust_flag" in table:
         known = _texts_of(table["adjust_flag"]).isin({*ADJUSTED_FLAGS, *TRADED_FLAGS}).to_numpy()
         _append(reading, table, rows, "adjust_flag", ~known, "is no mark of adjustment that is known")
@@ -275,10 +325,13 @@ def _with_time(table: pd.DataFrame) -> pd.Series:
     return table["date"].astype("str").str.strip() + " " + clock.str[:2] + ":" + clock.str[2:]
 
 
-def _instruments(table: pd.DataFrame, path: Path, options: FilesMarketParameters) -> pd.Series:
-    if "instrument" not in table:
-        return pd.Series([instrument_of(path, options.bars)] * len(table), dtype="str")
-    column = table["instrument"]
+def _instruments(column: pd.Series | None, n_rows: int, path: Path, options: FilesMarketParameters) -> pd.Series:
+    if column is None:
+        return pd.Series([instrument_of(path, options.bars)] * n_rows, dtype="str")
+    return _tidy(column)
+
+
+def _tidy(column: pd.Series) -> pd.Series:
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
     return column.astype("str").fillna("").str.strip().astype("str")

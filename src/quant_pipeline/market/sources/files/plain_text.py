@@ -19,7 +19,7 @@ from pyarrow import csv
 from quant_pipeline.market.sources.files.header import Header
 from quant_pipeline.market.sources.files.layouts import NUMBERS
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
-from quant_pipeline.market.sources.files.recognition import recognise
+from quant_pipeline.market.sources.files.recognition import Recognised, recognise_header
 
 LATEST: Final = np.datetime64("2200-01-01")
 _MIDNIGHT: Final = {pa.scalar("000000")}
@@ -33,14 +33,14 @@ class PlainCells(NamedTuple):
     ----------
     table
         Dates as datetime64[ns], numbers as float64, everything else as text; one row per line.
-    columns
-        The file's names to ours, as the header alone says.
+    found
+        What the header alone says.
     are_compact
         Whether dates are written without marks.
     """
 
     table: pd.DataFrame
-    columns: dict[str, str]
+    found: Recognised
     are_compact: bool
 
 
@@ -63,7 +63,7 @@ def plain_cells(
     if header.levels or not _may_be_plain(text, separator, options):
         return None
     names = list(header.names)
-    found = recognise(pd.DataFrame(columns=names, dtype="str"), header.layout, options)
+    found = recognise_header(header.names, header.layout, options)
     ours = found.columns
     if found.missing is not None or found.faults:
         return None
@@ -89,12 +89,13 @@ def plain_cells(
     if not all(np.isfinite(values).all() for values in read.values()):
         return None
     read |= {name: table[name].to_pandas().astype("str") for name in names if name not in (date, *numbers)}
-    return PlainCells(pd.DataFrame({name: days if name == date else read[name] for name in names}), ours, are_compact)
+    return PlainCells(pd.DataFrame({name: days if name == date else read[name] for name in names}), found, are_compact)
 
 
 def _may_be_plain(text: str, separator: str, options: FilesMarketParameters) -> bool:
     """Whether nothing shows already that a text is not plain: quotes, blanks that are cut off, marks, own formats."""
-    odd = ('"', "\0", f"{separator} ", "\n ")
+    # A single sign is found ten times as fast as two.
+    odd = ('"', "\0", *((f"{separator} ", "\n ") if " " in text else ()))
     return (
         bool(text)
         and len(separator) == 1
@@ -102,11 +103,13 @@ def _may_be_plain(text: str, separator: str, options: FilesMarketParameters) -> 
         and options.date_format is None
         and options.decimal in (None, ".")
         and not any(sign in text for sign in odd)
-        and text.count("\r") == text.count("\r\n")
+        and ("\r" not in text or text.count("\r") == text.count("\r\n"))
     )
 
 
 def _are_compact(column: pa.ChunkedArray) -> bool:
+    if len(column) and len(column[0].as_py()) != len("20240301"):
+        return False
     return bool(pc.all(pc.match_substring_regex(column, "^[0-9]{8}$")).as_py())
 
 

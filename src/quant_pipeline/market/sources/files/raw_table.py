@@ -8,6 +8,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.market.sources.files.recognition import Recognised
+
 FIRST_LINES: Final = 30
 """Lines in which a header is looked for."""
 
@@ -55,8 +57,8 @@ class RawTable:
         Whether numbers may hold commas, whose meaning has to be found.
     title
         Lines before the header.
-    columns
-        The file's names to ours where the file is plain, see `plain_text`; None where it is not.
+    of_header
+        What the header alone says where the file is plain, see `plain_text`; None where it is not.
     head
         What was read, where more can follow it that is read alone.
     """
@@ -67,5 +69,5 @@ class RawTable:
     damaged: list[tuple[int, str]] = field(default_factory=list)
     has_commas: bool = False
     title: str = ""
-    columns: dict[str, str] | None = None
+    of_header: Recognised | None = None
     head: Head | None = None

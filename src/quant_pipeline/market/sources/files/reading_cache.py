@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -17,9 +18,11 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from quant_pipeline.common.atomic import replacing_file
+from quant_pipeline.common.cores import each_on_cores
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
-from quant_pipeline.market.sources.files.parsing import Reading, name_of, read_file, read_tail
+from quant_pipeline.market.sources.files.parsing import Reading, name_of, read_tail
 from quant_pipeline.market.sources.files.raw_table import Head
+from quant_pipeline.market.sources.files.reading_together import TOGETHER, read_files
 
 VERSION = 10
 ENDING = ".arrow"
@@ -54,22 +57,37 @@ class ReadingCache:
 
     def read(self, file: Path, folder: Path, options: FilesMarketParameters) -> Reading:
         """Read a file of a folder: its entry, its new lines, or all of it."""
+        return self._read_some([file], folder, options)[0]
+
+    def read_all(self, files: Sequence[Path], folder: Path, options: FilesMarketParameters) -> Iterator[Reading]:
+        """Read files of a folder, some of them together, on all cores; they come in their order."""
+        parts = [files[first : first + TOGETHER] for first in range(0, len(files), TOGETHER)]
+        for part in each_on_cores(lambda part: self._read_some(part, folder, options), parts):
+            yield from part
+
+    def _read_some(self, files: Sequence[Path], folder: Path, options: FilesMarketParameters) -> list[Reading]:
         if self._place is None:
-            return read_file(file, folder, options)
-        entry = self._place / _entry_of(file, folder, options)
-        self._used.add(entry.name)
-        # What is written meanwhile is seen the next time.
-        state = _State.of(file)
-        known = _load(entry)
-        if known is not None and known[1] == state:
-            return known[0]
-        reading = None if known is None else _grown(known[0], file, folder, options)
-        reading = reading or read_file(file, folder, options)
-        if reading.rows is None or reading.problems or reading.ambiguous:
-            entry.unlink(missing_ok=True)
-        else:
-            _keep(entry, reading, state)
-        return reading
+            return read_files(files, folder, options)
+        found: dict[Path, Reading] = {}
+        changed: dict[Path, tuple[Path, _State]] = {}
+        for file in files:
+            entry = self._place / _entry_of(file, folder, options)
+            self._used.add(entry.name)
+            # What is written meanwhile is seen the next time.
+            state = _State.of(file)
+            known = _load(entry)
+            if known is not None and known[1] == state:
+                found[file] = known[0]
+                continue
+            changed[file] = entry, state
+            grown = None if known is None else _grown(known[0], file, folder, options)
+            if grown is not None:
+                found[file] = grown
+        whole = [file for file in files if file not in found]
+        found |= dict(zip(whole, read_files(whole, folder, options), strict=True))
+        for file, (entry, state) in changed.items():
+            _keep_or_forget(entry, found[file], state)
+        return [found[file] for file in files]
 
     def prune(self) -> None:
         """Remove entries of which no file was read: of files that are gone, and of other options."""
@@ -112,6 +130,14 @@ def _load(entry: Path) -> tuple[Reading, _State] | None:
         )  # fmt: skip
         return reading, _State(*facts["state"])
     return None
+
+
+def _keep_or_forget(entry: Path, reading: Reading, state: _State) -> None:
+    """Keep a file that was read without a problem; of another one nothing is kept."""
+    if reading.rows is None or reading.problems or reading.ambiguous:
+        entry.unlink(missing_ok=True)
+    else:
+        _keep(entry, reading, state)
 
 
 def _keep(entry: Path, reading: Reading, state: _State) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,7 @@ from quant_pipeline.market.sources.files.options import FilesMarketParameters
 
 _PRICED = {"open", "high", "low", "close", "vendor_adjusted_close", "dividend", "previous_close"}
 _CURRENCY = {"currency", "ccy", "curr", "currency_code", "货币", "币种", "währung", "devise", "moneda"}
+_MAYBE_INSTRUMENTS = {"name", "id", "security", "company", "ric"}
 _RANKS = {name: rank for names in SYNONYMS.values() for rank, name in enumerate(names)}
 """Place of a name among those of its field: of several in one file, such as Last and Close, the first one is taken."""
 _IN_ROW = {"vendor_adjusted_close", "dividend", "split"}
@@ -125,6 +127,38 @@ def recognise(table: pd.DataFrame, form: str | None, options: FilesMarketParamet
     unit = units.get("volume")
     stated = layout.volume_unit if unit is None else MULTIPLES.get(unit, 1.0)
     return Recognised(name, layout, columns, missing, tuple(faults), options.volume_unit or stated)
+
+
+def recognise_header(names: Sequence[str], form: str | None, options: FilesMarketParameters) -> Recognised:
+    """Recognise a table by its header alone; the same one again is not looked at twice.
+
+    Parameters
+    ----------
+    names
+        Columns of the file.
+    form, options
+        As for `recognise`.
+    """
+    return _of_header(_Header(tuple(names), form, repr(options.of_parsing()), options))
+
+
+@dataclass(frozen=True)
+class _Header:
+    names: tuple[str, ...]
+    form: str | None
+    read_by: str
+    options: FilesMarketParameters = field(compare=False)
+
+
+@lru_cache(maxsize=256)
+def _of_header(header: _Header) -> Recognised:
+    return recognise(pd.DataFrame(columns=list(header.names), dtype="str"), header.form, header.options)
+
+
+def needs_no_content(names: Iterable[str], found: Recognised) -> bool:
+    """Whether `recognise` finds by a whole table what it has found by its header: nothing in it has to be looked at."""
+    others = {column_name(name).name for name in names if name not in found.columns}
+    return found.missing is None and not found.faults and others.isdisjoint(_CURRENCY | _MAYBE_INSTRUMENTS)
 
 
 def _are_numbers(table: pd.DataFrame) -> bool:
@@ -248,7 +282,7 @@ def _find_date(table: pd.DataFrame, header: dict[str, str], found: dict[str, str
 def _find_instrument(table: pd.DataFrame, header: dict[str, str], found: dict[str, str]) -> None:
     """Take a column called name or id for the instrument where its content is short codes."""
     for column, name in header.items():
-        if column in found or name not in ("name", "id", "security", "company", "ric"):
+        if column in found or name not in _MAYBE_INSTRUMENTS:
             continue
         texts = table[column].dropna().astype("str").str.strip()
         if len(texts) and bool(texts.str.fullmatch(r"[A-Z0-9.^=_-]{1,12}").all()):

@@ -1,0 +1,107 @@
+"""Many files, read: plain text files of one header as one text, every other file alone.
+
+Most of what reading a small file takes are calls, which a text of many files needs once. Cells of plain files mean the
+same whatever stands beside them, so each file has the rows that it has alone, bit for bit; where one of them is not
+plain, all of its group are read alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from quant_pipeline.market.sources.files.instrument_names import instrument_of
+from quant_pipeline.market.sources.files.opening import OpenedText, head_of, open_text, title_of
+from quant_pipeline.market.sources.files.options import FilesMarketParameters
+from quant_pipeline.market.sources.files.parsing import Reading, name_of, plain_rows, read_file
+from quant_pipeline.market.sources.files.plain_text import PlainCells, plain_cells
+from quant_pipeline.market.sources.files.recognition import needs_no_content
+
+TOGETHER: Final = 16
+"""Files of a group: more of them save no more calls, and leave the cache of a core."""
+
+
+class _Opened(NamedTuple):
+    """A file that may be plain: its text, and its lines after the header."""
+
+    file: Path
+    opened: OpenedText
+    before: str
+    rows: str
+
+    @property
+    def form(self) -> Hashable:
+        """What files of a group have in common."""
+        return self.before, self.opened.separator, self.opened.header
+
+
+def read_files(files: Sequence[Path], folder: Path, options: FilesMarketParameters) -> list[Reading]:
+    """Read some files of a folder.
+
+    Parameters
+    ----------
+    files, folder, options
+        As for `read_file`; text files of the same first lines are read together.
+
+    Returns
+    -------
+    list
+        What `read_file` returns of each.
+    """
+    groups: dict[Hashable, list[_Opened]] = {}
+    for file in files if len(files) > 1 else []:
+        opened = _open(file, folder, options)
+        if opened is not None:
+            groups.setdefault(opened.form, []).append(opened)
+    found: dict[Path, Reading] = {}
+    for group in groups.values():
+        found |= dict(_read_group(group, folder, options))
+    return [found.get(file) or read_file(file, folder, options) for file in files]
+
+
+def _open(file: Path, folder: Path, options: FilesMarketParameters) -> _Opened | None:
+    opened = open_text(file, folder, options)
+    if opened is None:
+        return None
+    end = 0
+    for _ in range(opened.header.lines):
+        end = opened.text.find("\n", end) + 1
+        if not end:
+            return None
+    before, rows = opened.text[:end], opened.text[end:]
+    return _Opened(file, opened, before, rows if rows.endswith("\n") else f"{rows}\n") if rows else None
+
+
+def _read_group(group: list[_Opened], folder: Path, options: FilesMarketParameters) -> Iterator[tuple[Path, Reading]]:
+    """Yield the files of a group that were read; none of them where one is not plain, or none other is like it."""
+    first = group[0].opened
+    plain = None
+    if len(group) > 1:
+        text = group[0].before + "".join(each.rows for each in group)
+        plain = plain_cells(text, first.separator, first.header, options, first.header.lines)
+    if plain is None or not needs_no_content(first.header.names, plain.found):
+        return
+    counts = [each.rows.count("\n") for each in group]
+    lines = np.concatenate([np.arange(count) for count in counts]) + first.header.lines + 1
+    names = [name_of(each.file, folder) for each in group]
+    own = [instrument_of(Path(name), options.bars) for name in names]
+    of_files = pd.Series(np.repeat(np.array(own, dtype=object), counts), dtype="str")
+    rows = plain_rows(plain.table, lines, plain.found, of_files)
+    if rows is None:
+        return
+    for each, name, (start, end) in zip(group, names, pairwise(accumulate(counts, initial=0)), strict=True):
+        yield each.file, _reading_of(each, name, rows.iloc[start:end].reset_index(drop=True), plain)
+
+
+def _reading_of(each: _Opened, name: str, rows: pd.DataFrame, plain: PlainCells) -> Reading:
+    opened, found = each.opened, plain.found
+    return Reading(
+        name, found.name, rows, fields=tuple(found.columns.values()), header=opened.header.names,
+        title=title_of(opened.text, opened.header),
+        head=head_of(opened, len(rows), plain) if found.layout.fixed_point == 1.0 else None,
+    )  # fmt: skip
