@@ -16,8 +16,8 @@ def machine(tmp_path, monkeypatch):
     """A machine of 64 GiB whose control groups lie in a folder."""
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"total": 64 * GIB}))
     monkeypatch.setattr(resource, "getrlimit", lambda what: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    monkeypatch.setattr(memory, "CONTROL_GROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(memory, "GROUPS_OF_PROCESS", tmp_path / "groups")
+    monkeypatch.setattr(memory, "GROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(memory, "OWN", tmp_path / "groups")
     (tmp_path / "groups").write_text("9:name=systemd:/\n4:cpu,memory:/pod/one\n0::/slice/job\n")
     return tmp_path / "cgroup"
 
@@ -42,7 +42,7 @@ def test_a_control_group_and_those_above_it_limit_a_process(machine, group):
 
 
 def test_a_machine_without_control_groups_has_no_limit_by_them(machine, monkeypatch):
-    monkeypatch.setattr(memory, "GROUPS_OF_PROCESS", machine / "absent")
+    monkeypatch.setattr(memory, "OWN", machine / "absent")
     assert usable_memory() == 64 * GIB
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.datasets.panel import YearlyPanel
+from quant_pipeline.datasets.stored_panel import StoredPanel
 from quant_pipeline.factors.feature_sets import TRADED
 from quant_pipeline.factors.processors import CrossSectionalRank, FillMissing, ProcessorChain
 from quant_pipeline.models import panels, processed, scoring
@@ -155,3 +156,27 @@ def test_a_panel_compares_its_rows_once_however_many_blocks_are_read(make_facts,
     assert [rows for rows in compared if rows > FEW_VALUES // len(FACTORS)] == [len(table)]
     bundle.predict(panel)
     assert [rows for rows in compared if rows > FEW_VALUES // len(FACTORS)] == [len(table)]
+
+
+def test_the_values_of_a_panel_in_files_are_hashed_once_for_all_models_of_a_run(
+    make_facts, table, others, tmp_path, monkeypatch
+):
+    dataset = YearlyPanel(str(tmp_path), lazy=True)
+    dataset.save(table)
+    facts = make_facts("ridge")
+    first = fingerprint(facts, dataset.load(), *others)
+
+    def refuse(self, rows=None, columns=None):
+        raise AssertionError("it was read again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StoredPanel, "read", refuse)
+        # As training opens it: another object, and a view of the columns that a model uses.
+        used = panels.PanelView(dataset.load(), columns=[TRADED, *FACTORS])
+        assert fingerprint(facts, used, *others) == first
+        fewer = replace(facts, expressions={name: facts.expressions[name] for name in FACTORS[:2]})
+        with pytest.raises(AssertionError, match="read again"):
+            fingerprint(fewer, used, *others)
+    dataset.save(table + 1)
+    assert changes(first, fingerprint(facts, dataset.load(), *others)) == ["features"]
+    assert fingerprint(facts, dataset.load(), *others) == fingerprint(facts, table + 1, *others)

@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
+
+from quant_pipeline.common.control_groups import GROUPS, OWN, read_of_groups
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-GROUPS: Final = Path("/sys/fs/cgroup")
-"""Where Linux shows the control groups, by which containers and services are limited."""
 _here = threading.local()
 
 
@@ -36,7 +36,7 @@ def usable_cores() -> int:
         return 1
     # Linux knows which cores a process was given.
     found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(found, _cores_of_groups(GROUPS, Path("/proc/self/cgroup")) or found)
+    return min(found, _cores_of_groups(GROUPS, OWN) or found)
 
 
 @contextmanager
@@ -92,19 +92,8 @@ def each_on_cores(function: Callable[[Item], Result], items: Iterable[Item]) -> 
 @cache
 def _cores_of_groups(groups: Path, own: Path) -> int | None:
     """Return the cores whose time the control groups of this process leave it, rounded up; None without a limit."""
-    try:
-        lines = own.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    names = [line.removeprefix("0::").strip("/") for line in lines if line.startswith("0::")]
-    folder = groups.joinpath(*names)
-    limits = (_limit_of(place) for place in (folder, *folder.parents) if place.is_relative_to(groups))
-    return min((limit for limit in limits if limit is not None), default=None)
-
-
-def _limit_of(group: Path) -> int | None:
-    try:
-        quota, period = (group / "cpu.max").read_text(encoding="ascii").split()
-        return max(math.ceil(int(quota) / int(period)), 1)
-    except (OSError, ValueError):
-        return None  # "max": no limit.
+    limits = (text.split() for text in read_of_groups(groups, own, "cpu.max"))
+    # "max": no limit.
+    return min(
+        (max(math.ceil(int(quota) / int(period)), 1) for quota, period in limits if quota != "max"), default=None
+    )

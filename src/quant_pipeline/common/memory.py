@@ -5,13 +5,10 @@ from __future__ import annotations
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Final
 
 import psutil
 
-CONTROL_GROUPS: Final = Path("/sys/fs/cgroup")
-GROUPS_OF_PROCESS: Final = Path("/proc/self/cgroup")
+from quant_pipeline.common.control_groups import GROUPS, OWN, read_of_groups
 
 _shares: list[int] = []
 """Of the tasks that run in this process. Threads of Kedro's runners would not know a context variable."""
@@ -43,26 +40,7 @@ def share_of_memory(most: int | None) -> Iterator[None]:
 
 
 def _limits_of_groups() -> Iterator[int]:
-    """Yield the limits of the control groups of this process and of those above them."""
-    try:
-        groups = [line.split(":", 2) for line in GROUPS_OF_PROCESS.read_text().splitlines()]
-    except OSError:
-        return
-    for number, controllers, path in groups:
-        if number == "0":
-            yield from _limits_in(CONTROL_GROUPS, path, "memory.max")
-        elif "memory" in controllers.split(","):
-            yield from _limits_in(CONTROL_GROUPS / "memory", path, "memory.limit_in_bytes")
-
-
-def _limits_in(root: Path, path: str, name: str) -> Iterator[int]:
-    """Yield the limits from a group up to the root; a container sees its own group as the root, whatever its path."""
-    group = root / path.strip("/")
-    for folder in (group, *group.parents):
-        if not folder.is_relative_to(root):
-            return
-        try:
-            yield int((folder / name).read_text())
-        except (OSError, ValueError):
-            # There is no such file, or it says "max".
-            continue
+    """Yield the limits of the control groups of this process; a group without one says "max"."""
+    for text in read_of_groups(GROUPS, OWN, "memory.max", "memory", "memory.limit_in_bytes"):
+        if text.isdigit():
+            yield int(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +20,9 @@ from quant_pipeline.datasets.panel_years import ATTRIBUTES, DAY, INSTRUMENT
 from quant_pipeline.models import panels
 from quant_pipeline.models.panels import MemoryPanel, Places, are_files_in_sight, session_starts
 
+Stamp = tuple[int, int, int]
+"""What tells a file from the one that takes its place."""
+
 
 class _Year(NamedTuple):
     """A file, the first of its rows as a place in the panel, and how it was when the panel was opened.
@@ -30,7 +33,7 @@ class _Year(NamedTuple):
 
     file: Path
     first: int
-    stamp: tuple[int, int]
+    stamp: Stamp
     layout: pq.FileMetaData
 
 
@@ -95,6 +98,12 @@ class StoredPanel:
         years = [_Year(*year) for year in zip(files, firsts, stamps, layouts, strict=True)]
         return cls(years, index, names, said, as_of)
 
+    @property
+    def content(self) -> Hashable:
+        """The files as they were when the panel was opened, and its last session."""
+        opened, as_of = self._opened
+        return tuple(opened), as_of
+
     @cached_property
     def starts(self) -> Places | None:
         """Places at which each session begins."""
@@ -150,7 +159,7 @@ class StoredPanel:
         return table
 
 
-def _open_again(stamped: Sequence[tuple[Path, tuple[int, int]]], as_of: str | None) -> StoredPanel:
+def _open_again(stamped: Sequence[tuple[Path, Stamp]], as_of: str | None) -> StoredPanel:
     """Open a panel that another process has opened.
 
     Raises
@@ -165,12 +174,12 @@ def _open_again(stamped: Sequence[tuple[Path, tuple[int, int]]], as_of: str | No
     return panel
 
 
-def _stamp(file: Path) -> tuple[int, int]:
+def _stamp(file: Path) -> Stamp:
     status = file.stat()
-    return status.st_size, status.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _require_unchanged(file: Path, stamp: tuple[int, int]) -> None:
+def _require_unchanged(file: Path, stamp: Stamp) -> None:
     try:
         is_same = _stamp(file) == stamp
     except FileNotFoundError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,10 @@ PARTS = {
     CONTINUED: "what it was continued from",
 }
 """What a fingerprint is made of, and what to call it."""
+
+MOST_KNOWN: Final = 64
+_known: dict[Hashable, str] = {}
+"""Hashes of panels in files, by their `content`."""
 
 Hashed = dict[Hashable, tuple[Any, str]]
 """Tables with their hashes, by what was asked for."""
@@ -120,6 +124,19 @@ def _of_json(value: Any) -> str:
 
 
 def _of_panel(panel: FeaturePanel) -> str:
+    """Hash what a panel holds; one whose files have not changed is read once in a process, for all models of a run."""
+    content = panel.content
+    if content is None:
+        return _of_values(panel)
+    if content not in _known:
+        digest = _of_values(panel)
+        if len(_known) >= MOST_KNOWN:
+            _known.clear()
+        _known[content] = digest
+    return _known[content]
+
+
+def _of_values(panel: FeaturePanel) -> str:
     """Hash index and values bit for bit, some columns after the others; every missing value counts as the same."""
     digest = hashlib.blake2b(digest_size=8)
     index = panel.index.remove_unused_levels()

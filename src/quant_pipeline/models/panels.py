@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
@@ -65,6 +65,11 @@ class FeaturePanel(Protocol):
         """Places at which each session begins; None when the rows are not in the order of sessions."""
         ...
 
+    @property
+    def content(self) -> Hashable:
+        """What panels of equal values have in common, known without reading them; None where only values tell."""
+        ...
+
     def read(self, rows: slice | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return rows and columns as a table.
 
@@ -92,6 +97,7 @@ class MemoryPanel:
     """
 
     seams: Sequence[int] = ()
+    content: Hashable = None
 
     def __init__(self, table: pd.DataFrame) -> None:
         self._table = table
@@ -139,6 +145,8 @@ class PanelView:
         self._source = as_panel(features)
         length = len(self._source.index)
         self._first, stop, _ = slice(0, length).indices(length) if rows is None else rows.indices(length)
+        root, first = self._source._origin if isinstance(self._source, PanelView) else (self._source.content, 0)
+        self._origin: tuple[Hashable, int] = root, first + self._first
         index = self._source.index
         self.index: pd.MultiIndex = index if rows is None else index[self._first : stop].remove_unused_levels()
         self.columns = self._source.columns if columns is None else pd.Index(list(columns), dtype="str")
@@ -156,6 +164,12 @@ class PanelView:
     def attrs(self) -> Mapping[Any, Any]:
         """Of the whole panel."""
         return self._source.attrs
+
+    @property
+    def content(self) -> Hashable:
+        """Of the panel that the stretch is cut from, with its place and its columns."""
+        root, first = self._origin
+        return None if root is None else (root, first, len(self.index), tuple(self.columns))
 
     @cached_property
     def starts(self) -> Places | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -47,6 +47,11 @@ class ProcessedPanel:
     def attrs(self) -> Mapping[Any, Any]:
         """Of the unprocessed panel."""
         return self._panel.attrs
+
+    @property
+    def content(self) -> Hashable:
+        """Nothing is known of it: processors have no name of their own."""
+        return None
 
     @property
     def starts(self) -> Places | None:
