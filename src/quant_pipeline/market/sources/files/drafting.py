@@ -51,13 +51,15 @@ _OPTIONAL = {
     "total_return": np.nan, "traded_close": np.nan, "vendor_adjusted_close": np.nan, "previous_close": np.nan,
     "amount": np.nan, "dividend": 0.0, "split": 1.0,
 }  # fmt: skip
+_MARKS = ("kind", "adjusted", "derived", "no_split", "no_dividend")
+"""Columns that say what is known of all rows of a file."""
 
 
 def join_readings(readings: list[Reading], options: FilesMarketParameters) -> Draft:
     """Put the rows of files into one table."""
     files = [reading.file for reading in readings]
-    tables = []
-    for index, reading in enumerate(readings):
+    tables, marks = [], []
+    for reading in readings:
         assert reading.rows is not None
         stated = {"dividend", "split"} & set(reading.rows.columns)
         adjusted = options.adjusted or reading.adjusted
@@ -66,22 +68,23 @@ def join_readings(readings: list[Reading], options: FilesMarketParameters) -> Dr
             or "total_return" in reading.rows
             or (not stated and "previous_close" in reading.rows and adjusted == NONE)
         )
-        rows = reading.rows.assign(
-            file=index, kind=reading.kind, adjusted=adjusted, derived=derived,
-            no_split="split" not in stated, no_dividend="dividend" not in stated,
-        )  # fmt: skip
-        if options.adjusted is None and rows["adjusted_row"].any():
-            rows.loc[rows["adjusted_row"], "adjusted"] = ALL
-            rows["derived"] &= ~rows["adjusted_row"]
-        tables.append(rows)
+        tables.append(reading.rows)
+        marks.append((reading.kind, adjusted, derived, "split" not in stated, "dividend" not in stated))
     if not tables:
         names = ("line", "date", "instrument", *PRICES, "volume", *_OPTIONAL, "bad", "bad_price", "bad_action")
-        marks = ("timed", "footer", "suspended", "file", "kind", "adjusted", "derived", "no_split", "no_dividend")
-        empty = pd.DataFrame({name: [] for name in (*names, *marks)})
+        others = ("timed", "footer", "suspended", "file", *_MARKS)
+        empty = pd.DataFrame({name: [] for name in (*names, *others)})
         return Draft(
             empty.astype({"date": "datetime64[ns]", "instrument": "str"}), files, options.on_problem == "leave_out"
         )
     rows = pd.concat(tables, ignore_index=True)
+    rows["file"] = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+    # Once for all rows: a table for each file costs more than its rows.
+    of_files = pd.DataFrame(marks, columns=list(_MARKS)).iloc[rows["file"]].set_axis(rows.index)
+    rows[list(_MARKS)] = of_files
+    if options.adjusted is None and rows["adjusted_row"].any():
+        rows.loc[rows["adjusted_row"], "adjusted"] = ALL
+        rows["derived"] &= ~rows["adjusted_row"]
     for name, default in _OPTIONAL.items():
         rows[name] = rows[name].fillna(default) if name in rows else default
     rows["suspended"] = rows["suspended"].fillna(False).astype(bool) if "suspended" in rows else False

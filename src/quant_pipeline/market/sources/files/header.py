@@ -90,8 +90,13 @@ def find_header(rows: Sequence[Sequence[str]], own: Mapping[str, str]) -> Header
 
 
 def count_names(rows: Sequence[Sequence[str]], own: Collection[str] = ()) -> list[int]:
-    """Return how many cells of each row are names of columns that bars have."""
-    return [sum(_is_name(cell, own) for cell in row) for row in rows]
+    """Return how many cells of each row are names of columns that bars have; no row after one that has the most."""
+    scores, widest = [], max(map(len, rows), default=0)
+    for row in rows:
+        scores.append(sum(_is_name(cell, own) for cell in row))
+        if scores[-1] == widest:
+            break
+    return scores
 
 
 def _unique(names: Sequence[str]) -> tuple[str, ...]:
