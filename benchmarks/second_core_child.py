@@ -127,6 +127,21 @@ def learned(folder: Path, cores: int) -> Work:
     return _processors(folder, RobustZScore(), FillMissing())
 
 
+def processed(folder: Path, cores: int) -> Work:
+    """Read a panel from its files, and learn and apply the processors that models have by default."""
+    from quant_pipeline.datasets.panel import YearlyPanel
+    from quant_pipeline.factors.processors import FillMissing, ProcessorChain, RobustZScore
+    from quant_pipeline.models.processed import ProcessedPanel
+
+    def process() -> list[Any]:
+        stored = YearlyPanel(str(folder / "panel"), lazy=True).load()
+        chain = ProcessorChain([RobustZScore(), FillMissing()])
+        chain.fit(lambda names: stored.read(columns=names), list(stored.columns))
+        return [ProcessedPanel(stored, chain, several_passes=True).read()]
+
+    return process
+
+
 def ranked(folder: Path, cores: int) -> Work:
     """Rank every session."""
     from quant_pipeline.factors.processors import CrossSectionalRank
@@ -272,6 +287,7 @@ STAGES: dict[str, tuple[str, Callable[[Path, int], Work]]] = {
     "engine": ("factor engine", engine),
     "panel": ("panel: computed, sorted, saved", panel),
     "learned": ("processors that learn: robust z-score, fill", learned),
+    "processed": ("a panel from its files through these processors", processed),
     "ranked": ("processor: rank of a session", ranked),
     "standardised": ("processors: fill and z-score of a session", standardised),
     "network": ("network: an epoch of the GRU", network),
@@ -304,6 +320,7 @@ def main() -> None:
     parser.add_argument("stage", choices=["inputs", *STAGES])
     parser.add_argument("--cores", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--names", type=int)
     parser.add_argument("--years", type=int)
     given = parser.parse_args()
@@ -312,10 +329,16 @@ def main() -> None:
         print("{}")
         return
     work = STAGES[given.stage][1](given.folder, given.cores)
-    began, spent = time.perf_counter(), time.process_time()
-    results = work()
-    seconds, processor = time.perf_counter() - began, time.process_time() - spent
-    print(json.dumps({"seconds": seconds, "processor_seconds": processor, "digest": digest_of(results)}))
+    found: dict[str, Any] = {}
+    for _ in range(given.repeats):
+        began, spent = time.perf_counter(), time.process_time()
+        results = work()
+        seconds, processor = time.perf_counter() - began, time.process_time() - spent
+        found.setdefault("digest", digest_of(results))
+        found["seconds"] = min(found.get("seconds", seconds), seconds)
+        found["processor_seconds"] = min(found.get("processor_seconds", processor), processor)
+        del results
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

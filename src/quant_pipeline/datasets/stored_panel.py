@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from quant_pipeline.common.cores import map_on_cores, usable_cores
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.datasets.panel_years import ATTRIBUTES, DAY, INSTRUMENT
 from quant_pipeline.models import panels
@@ -238,8 +239,15 @@ def _read_values(year: _Year, names: Sequence[str], rows: slice, into: npt.NDArr
         for groups, begin, end in _groups_of(year.layout, rows, panels.AT_ONCE // max(len(names), 1)):
             first, last = max(rows.start, begin), min(rows.stop, end)
             table = stored.read_row_groups(groups, columns=list(names)).slice(first - begin, last - first)
-            for name, column in zip(names, into, strict=True):
-                column[first - rows.start : last - rows.start] = table.column(name).to_numpy()
+            part = into[:, first - rows.start : last - rows.start]
+            map_on_cores(partial(_copy_columns, table, names, part), np.array_split(range(len(names)), usable_cores()))
+
+
+def _copy_columns(
+    table: pa.Table, names: Sequence[str], into: npt.NDArray[np.float32], places: npt.NDArray[np.intp]
+) -> None:
+    for place in places:
+        into[place] = table.column(names[place]).to_numpy()
 
 
 def _groups_of(layout: pq.FileMetaData, rows: slice, most: int) -> Iterator[tuple[list[int], int, int]]:

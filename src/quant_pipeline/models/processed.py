@@ -74,5 +74,5 @@ class ProcessedPanel:
             return self._chain.transform(self._panel.read())
         values = np.empty((len(self.columns), len(self.index)), dtype=np.float32)
         for block in blocks_of(self._panel, slice(0, len(self.index))):
-            values[:, block] = self._chain.transform(self._panel.read(block)).to_numpy(dtype=np.float32).T
+            self._chain.transform(self._panel.read(block), into=values[:, block])
         return pd.DataFrame(values.T, index=self.index, columns=self.columns, copy=False)

@@ -127,15 +127,25 @@ class ProcessorChain:
         self.fit(lambda names: features[names], list(features.columns), rows)
         return self.transform(features)
 
-    def transform(self, features: pd.DataFrame) -> pd.DataFrame:
+    def transform(self, features: pd.DataFrame, into: Floats | None = None) -> pd.DataFrame:
         """Apply the fitted steps; the rows of different sessions never mix, except within their own session.
 
         Some factors after the others are taken through the steps, on all cores, so that these make one copy together.
+
+        Parameters
+        ----------
+        features
+            Panel ``(datetime, instrument) × factor``.
+        into
+            Where the result is wanted, ``(factor, row)``, each factor in one piece; None makes room for it.
         """
         features, traded = _split(features)
         if not self._steps:
+            if into is not None:
+                into[...] = features.to_numpy().T
             return features
-        rows, values = SessionRows(features.index, traded), np.empty(features.shape[::-1], dtype=np.float32)
+        rows = SessionRows(features.index, traded)
+        values = np.empty(features.shape[::-1], dtype=np.float32) if into is None else into
         width = max(AT_ONCE // max(len(features), 1), 1)
         blocks = [slice(first, first + width) for first in range(0, features.shape[1], width)]
         for steps in self._stages():
