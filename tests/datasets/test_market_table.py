@@ -1,4 +1,4 @@
-"""Large tables of the market are read once in a run, and by each process for itself."""
+"""Large tables of the market are written where they changed, read once in a run, and by each process for itself."""
 
 import pickle
 
@@ -57,6 +57,76 @@ def test_a_file_that_was_replaced_is_read_again(place):
     assert dataset.load()["close"].tolist() == [7.0] * 6
     dataset.save(TABLE)
     assert dataset.load()["close"].tolist() == TABLE["close"].tolist()
+
+
+def written_again(place, table):
+    before = place.stat().st_ino
+    table_at(place).save(table)
+    return place.stat().st_ino != before
+
+
+def test_a_file_that_holds_the_table_already_stays_as_it_is(place):
+    before = place.read_bytes()
+    assert not written_again(place, TABLE.copy())
+    assert place.read_bytes() == before
+    missing = TABLE.assign(close=[np.nan, 1.0, 2.0, 3.0, 4.0, 5.0])
+    assert written_again(place, missing)
+    assert not written_again(place, missing.copy())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        TABLE.assign(close=np.append(-0.0, np.arange(1.0, 6.0))),
+        TABLE.assign(instrument=pd.array(["AAA", "BBC"] * 3, dtype="str")),
+        TABLE.assign(date=TABLE["date"] - pd.Timedelta(days=1)),
+        TABLE.head(5),
+        TABLE.rename(columns={"close": "open"}),
+        TABLE.set_axis(range(1, 7)),
+    ],
+    ids=["minus zero", "name", "date", "rows", "column", "index"],
+)
+def test_whatever_has_changed_is_written(place, changed):
+    assert written_again(place, changed)
+    pd.testing.assert_frame_equal(table_at(place).load(), changed)
+    assert np.array_equal(np.signbit(pd.read_parquet(place).iloc[:, 2]), np.signbit(changed.iloc[:, 2]))
+
+
+def test_what_the_table_says_of_itself_is_written(place):
+    told = TABLE.copy()
+    told.attrs["source"] = "alpaca"
+    assert written_again(place, told)
+    assert table_at(place).load().attrs == {"source": "alpaca"}
+
+
+def test_a_file_that_was_damaged_or_removed_or_edited_is_written_again(place):
+    whole = place.read_bytes()
+    for damage in (whole[:100], whole[: len(whole) // 2] + whole[len(whole) // 2 + 1 :], b"", None):
+        place.write_bytes(damage) if damage is not None else place.unlink()
+        table_at(place).save(TABLE)
+        assert place.read_bytes() == whole
+    edited = pq.read_table(place)
+    pq.write_table(edited.set_column(2, "close", [[9.0] * 6]), place)
+    assert written_again(place, TABLE)
+    assert place.read_bytes() == whole
+
+
+def test_nodes_load_what_was_saved_without_reading_it(place):
+    dataset = table_at(place, "2024-12-31")
+    saved = TABLE.copy()
+    dataset.save(saved)
+    saved["more"] = 1
+    one, other = dataset.load(), dataset.load()
+    assert same_memory(one, other)
+    pd.testing.assert_frame_equal(one, TABLE.head(4))
+    dataset.release()
+    pd.testing.assert_frame_equal(dataset.load(), one)
+
+
+def test_a_table_that_its_file_gives_back_with_other_types_is_read(place):
+    dataset = table_at(place)
+    dataset.save(TABLE.astype({"instrument": "object"}))
+    pd.testing.assert_frame_equal(dataset.load(), pd.read_parquet(place))
 
 
 def test_nothing_is_kept_of_what_no_node_needs_any_more(place):

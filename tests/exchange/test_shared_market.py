@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from quant_pipeline.exchange import shared_market
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.exchange.shared_market import market_of
@@ -48,6 +49,31 @@ def test_whatever_differs_gives_another_market(given):
     for other in others:
         assert market_of(*other) is not market
         market = market_of(*given, RULES)
+
+
+def test_the_same_memory_is_not_read_through_and_what_is_written_to_it_gives_another_market(given, monkeypatch):
+    bars, actions, sessions = given
+    bars = bars.assign(volume=bars["volume"] + 2)
+    market = market_of(bars, actions, sessions, RULES)
+    with monkeypatch.context() as patched:
+        patched.setattr(shared_market, "_hash", lambda *_: pytest.fail("read through"))
+        assert market_of(bars.copy(deep=False), actions.copy(deep=False), sessions, RULES) is market
+    copy = bars.copy(deep=False)
+    copy.loc[copy.index[0], "open"] += 1.0
+    assert market_of(copy, actions, sessions, RULES) is not market
+    market = market_of(bars, actions, sessions, RULES)
+    before = market.arrays.deal_price.copy()
+    bars.loc[bars.index[0], "open"] += 1.0
+    changed = market_of(bars, actions, sessions, RULES)
+    assert not np.array_equal(changed.arrays.deal_price, before)
+
+
+def test_tables_that_are_too_large_to_hold_are_recognised_by_their_content(given, monkeypatch):
+    bars, actions, sessions = given
+    monkeypatch.setattr(shared_market, "MOST_HELD", 0)
+    market = market_of(bars, actions, sessions, RULES)
+    assert market_of(bars, actions, sessions, RULES) is market
+    assert market_of(bars.assign(open=bars["open"] + 1), actions, sessions, RULES) is not market
 
 
 def test_the_market_of_a_run_is_built_once(given, monkeypatch):

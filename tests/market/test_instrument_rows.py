@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from quant_pipeline.market.instrument_rows import (
     begins,
@@ -18,6 +19,19 @@ def test_rows_know_their_instrument_and_their_place_in_it():
     assert (codes.tolist(), names.tolist()) == ([0, 0, 1, 2, 2], ["BBB", "AAA", "CCC"])
     assert begins(codes).tolist() == [True, False, True, True, False]
     assert place_in_instrument(begins(codes)).tolist() == [0, 1, 0, 0, 1]
+
+
+@pytest.mark.parametrize("kind", ["str", "object", "string", "category"])
+def test_names_that_lie_apart_have_one_number_whatever_their_type(kind):
+    names = pd.Series(["BBB", "AAA", "AAA", "BBB", "CCC"]).astype(kind)
+    codes, found = number_instruments(pd.DataFrame({"instrument": names}))
+    assert (codes.tolist(), list(found)) == ([0, 1, 1, 0, 2], ["BBB", "AAA", "CCC"])
+
+
+def test_names_from_several_tables_are_numbered_as_those_of_one():
+    parts = [pd.DataFrame({"instrument": pd.array(names, dtype="str")}) for names in (["A", "A"], ["A", "B"], ["C"])]
+    codes, names = number_instruments(pd.concat(parts, ignore_index=True))
+    assert (codes.tolist(), names.tolist(), names.name) == ([0, 0, 0, 1, 2], ["A", "B", "C"], None)
 
 
 def test_a_change_never_reaches_over_to_another_instrument():

@@ -11,6 +11,7 @@ from quant_pipeline.common.exceptions import ConfigurationError, MarketDataError
 from quant_pipeline.common.parameters import describe_faults
 from quant_pipeline.common.places import Place
 from quant_pipeline.market.data import MarketData
+from quant_pipeline.market.instrument_rows import number_instruments
 from quant_pipeline.market.sources.source import MarketRequest, find_source
 
 
@@ -91,7 +92,7 @@ def require_names(market: MarketData, source: str) -> None:
     from quant_pipeline.market.sources.files.instrument_names import case_twins, fault_of
 
     tables = (market.bars, market.instruments, market.corporate_actions)
-    names = pd.Index(sorted({str(name) for table in tables for name in table["instrument"].unique()}))
+    names = pd.Index(sorted({str(name) for table in tables for name in number_instruments(table)[1]}))
     faults = [f"{name[:40]!r} {fault}" for name in names if (fault := fault_of(name)) is not None]
     faults += [f"{' and '.join(twins)} differ by capital letters only" for twins in case_twins(names)]
     if faults:

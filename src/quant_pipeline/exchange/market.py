@@ -25,6 +25,7 @@ from quant_pipeline.exchange.quotes import (
 )
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.classification import Classification
+from quant_pipeline.market.instrument_rows import number_instruments
 from quant_pipeline.market.volume import has_traded
 
 DAYS_PER_YEAR = 365
@@ -131,7 +132,7 @@ class TradingMarket:
             If a bar or an action between the first and the last session falls on no session, two bars collide, an
             action is malformed, or the price limit of an instrument is unknown.
         """
-        instruments = pd.Index(np.sort(bars["instrument"].unique()), dtype="str")
+        instruments = pd.Index(np.sort(number_instruments(bars)[1]), dtype="str")
         inside = _inside(bars, sessions, "bar")
         shape = (len(sessions), len(instruments))
         cells = _cells(inside, sessions, instruments)
@@ -215,7 +216,8 @@ class TradingMarket:
 
 
 def _inside(table: pd.DataFrame, sessions: pd.DatetimeIndex, what: str) -> pd.DataFrame:
-    inside = table[(table["date"] >= sessions[0]) & (table["date"] <= sessions[-1])]
+    is_inside = ((table["date"] >= sessions[0]) & (table["date"] <= sessions[-1])).to_numpy()
+    inside = table if is_inside.all() else table[is_inside]
     stray = ~inside["date"].isin(sessions)
     if stray.any():
         row = inside[stray].iloc[0]
@@ -228,7 +230,7 @@ def _inside(table: pd.DataFrame, sessions: pd.DatetimeIndex, what: str) -> pd.Da
 
 def _cells(table: pd.DataFrame, sessions: pd.DatetimeIndex, instruments: pd.Index) -> npt.NDArray[np.int64]:
     rows = sessions.get_indexer(pd.DatetimeIndex(table["date"]))
-    codes, names = pd.factorize(table["instrument"])  # A name occurs in thousands of rows, and is looked up once.
+    codes, names = number_instruments(table)  # A name occurs in thousands of rows, and is looked up once.
     columns = np.append(instruments.get_indexer(names), -1)[codes]
     cells = rows * len(instruments) + columns
     if _any_twice(cells, len(sessions) * len(instruments)):

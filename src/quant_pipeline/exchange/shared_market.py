@@ -1,14 +1,14 @@
 """One market for all nodes of a run: the same bars and rules give the market that has been built from them already.
 
-Every node loads its own copy of the bars, so equal bars are recognised by content. Reading them through takes a quarter
-of the time of building a market.
+Every node loads its own copy of the bars. Copies that lie in the same memory are equal; others are recognised by their
+content, and reading them through takes a quarter of the time of building a market.
 """
 
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, Final
 
 import pandas as pd
 import pyarrow as pa
@@ -16,8 +16,10 @@ import pyarrow as pa
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import MarketRules
 
-USED = ("date", "instrument", "open", "high", "low", "close", "volume", "vwap", "kind", "value")
+USED: Final = ("date", "instrument", "open", "high", "low", "close", "volume", "vwap", "kind", "value")
 """Columns of bars and corporate actions that a market is built from."""
+MOST_HELD: Final = 2**30
+"""Bytes of the tables that are held to be recognised by their memory; larger ones no two nodes share."""
 
 
 def market_of(
@@ -45,31 +47,62 @@ class _Question:
         self, bars: pd.DataFrame, corporate_actions: pd.DataFrame, sessions: pd.DatetimeIndex, rules: MarketRules
     ) -> None:
         self.given = bars, corporate_actions, sessions, rules
+        # Shallow copies are held: pandas then gives whoever writes to the same memory one of its own.
+        used = (table[[name for name in USED if name in table.columns]] for table in (bars, corporate_actions))
+        self._held = [table.copy(deep=False) for table in used]
+        self._columns = [pa.Table.from_pandas(table, preserve_index=False) for table in self._held]
+        self._others = rules.model_dump_json(), sessions.to_numpy().tobytes()
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Digest of the tables."""
         digest = hashlib.blake2b(digest_size=16)
-        for table in (bars, corporate_actions, sessions.to_frame(index=False, name="date")):
+        for table in self._columns:
             _hash(table, digest)
-        digest.update(rules.model_dump_json().encode())
-        self.digest = digest.digest()
+        return digest.digest()
+
+    @cached_property
+    def _places(self) -> list[tuple[str, int, list[int]]]:
+        """Where each column lies in memory, and how long it is."""
+        return [
+            (name, len(chunk), [chunk.offset, *_addresses(chunk)])
+            for table in self._columns
+            for name, column in zip(table.column_names, table.columns, strict=True)
+            for chunk in column.chunks
+        ]
+
+    def let_go(self) -> None:
+        """Let go of what a built market needs no more: of large tables the digest remains."""
+        self.given = None  # type: ignore[assignment]
+        if sum(table.nbytes for table in self._columns) > MOST_HELD:
+            self.__dict__ |= {"digest": self.digest, "_places": [], "_columns": [], "_held": []}
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Question) and self.digest == other.digest
+        if not isinstance(other, _Question) or self._others != other._others:
+            return False
+        is_same_memory = bool(self._places) and self._places == other._places
+        return is_same_memory or self.digest == other.digest
 
     def __hash__(self) -> int:
-        return hash(self.digest)
+        return hash(self._others)
 
 
 @lru_cache(maxsize=1)
 def _build(question: _Question) -> TradingMarket:
     market = TradingMarket.from_bars(*question.given)
-    # The tables have done their work; the question stays as a key and must not keep them in memory.
-    question.given = None  # type: ignore[assignment]
+    question.let_go()
     return market
 
 
-def _hash(table: pd.DataFrame, digest: Any) -> None:
-    columns = pa.Table.from_pandas(table[[name for name in USED if name in table.columns]], preserve_index=False)
-    with pa.ipc.new_stream(pa.PythonFile(_Sink(digest), mode="w"), columns.schema) as stream:
-        stream.write_table(columns.combine_chunks())
+def _addresses(column: pa.Array) -> list[int]:
+    """Return the addresses of a column; Arrow makes a new mark of missing numbers each time, which the numbers say."""
+    buffers = column.buffers()[1:] if pa.types.is_floating(column.type) else column.buffers()
+    return [0 if buffer is None else buffer.address for buffer in buffers]
+
+
+def _hash(table: pa.Table, digest: Any) -> None:
+    with pa.ipc.new_stream(pa.PythonFile(_Sink(digest), mode="w"), table.schema) as stream:
+        stream.write_table(table.combine_chunks())
 
 
 class _Sink:

@@ -77,7 +77,8 @@ class MarketData:
         ``instrument``, ``name``, ``sector``, ``listed``, ``delisted`` (missing while listed).
     benchmark
         ``date``, ``open``, ``high``, ``low``, ``close``, ``volume``, ``total_return_close`` (dividends reinvested, no
-        tax withheld) and ``dividend_return``: the part of the session's return that was paid as dividends.
+        tax withheld) and ``dividend_return``: the part of the session's return that was paid as dividends. None where
+        the equally weighted mean of these bars serves: ingestion computes it, once it knows which listings have ended.
     as_of
         Session at whose close all of this was known.
     problems
@@ -86,9 +87,6 @@ class MarketData:
         What the source left out or noted, in the columns of `quality.COLUMNS`; None when it notes nothing.
     source
         What made it, for instance ``alpaca at https://data.alpaca.markets``; see `MarketSource.origin_of`.
-    benchmark_is_mean
-        Whether the benchmark is :func:`~quant_pipeline.market.sources.derived.mean_benchmark` of these bars; ingestion
-        then recomputes it when it notes delistings by the rule ``ended_bars``.
     universes
         Named universes of the source: ``universe``, ``instrument``, ``start`` and ``end``, both included, which may lie
         beyond the session; an instrument may have several ranges. None for a source without.
@@ -97,10 +95,9 @@ class MarketData:
     bars: pd.DataFrame
     corporate_actions: pd.DataFrame
     instruments: pd.DataFrame
-    benchmark: pd.DataFrame
+    benchmark: pd.DataFrame | None
     as_of: pd.Timestamp
     problems: tuple[SourceProblem, ...] = ()
     findings: pd.DataFrame | None = None
-    benchmark_is_mean: bool = False
     universes: pd.DataFrame | None = None
     source: str = ""

@@ -5,12 +5,31 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 
 def number_instruments(table: pd.DataFrame) -> tuple[npt.NDArray[np.int64], pd.Index]:
     """Return the number of each row's instrument, and the names in the order of their numbers."""
-    codes, names = pd.factorize(table["instrument"])
+    column = table["instrument"]
+    first = _differs_from_row_before(column)
+    if first is not None:
+        names = pd.Index(column.array[first])
+        if names.is_unique:
+            return np.cumsum(first) - 1, names
+    codes, names = pd.factorize(column)
     return np.asarray(codes, dtype=np.int64), pd.Index(names)
+
+
+def _differs_from_row_before(column: pd.Series) -> npt.NDArray[np.bool_] | None:
+    """Return where another name begins than in the row before, without looking any up; None where one is missing."""
+    if not isinstance(column.dtype, pd.StringDtype) or column.empty:
+        return None
+    names = pa.Table.from_pandas(column.to_frame("name"), preserve_index=False)["name"]
+    if names.null_count:
+        return None
+    changes = pc.not_equal(names.slice(1), names.slice(0, len(names) - 1))
+    return np.append(True, changes.to_numpy())
 
 
 def begins(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

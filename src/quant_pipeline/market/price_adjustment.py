@@ -232,16 +232,31 @@ class PlacedBars:
         """Place actions of one kind on the first bar at or after their ex-date: ``date``, ``row`` and ``value``."""
         wanted = corporate_actions.loc[corporate_actions["kind"] == kind, ["date", "instrument", "value"]]
         wanted = wanted.astype({"date": self._dtype}).sort_values("date", kind="stable")
-        of_action = self._names.get_indexer(wanted["instrument"])
-        wanted, of_action = wanted[of_action >= 0], of_action[of_action >= 0]
-        if wanted.empty:
-            return wanted.assign(row=np.empty(0, dtype=np.int64))
-        ex_dates = np.clip(_seconds(wanted) - self._earliest, 0, self._span)
-        places = np.searchsorted(self._keys, of_action * self._span + ex_dates, sorter=self._order)
-        inside = places < len(self._keys)
-        rows = places[inside] if self._order is None else self._order[places[inside]]
-        placed = wanted[inside].assign(row=rows.astype(np.int64))
-        return placed[self._codes[rows] == of_action[inside]].reset_index(drop=True)
+        rows, is_there = self.next_bars(wanted)
+        return wanted[is_there].assign(row=rows[is_there]).reset_index(drop=True)
+
+    def next_bars(self, dated: pd.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Find the first bar at or after each of some dates of instruments that have bars.
+
+        Parameters
+        ----------
+        dated
+            ``date`` and ``instrument``.
+
+        Returns
+        -------
+        rows
+            Of sorted bars; where the instrument has no later one, that after its last.
+        is_there
+            Which of them are of the instrument.
+        """
+        of_date = self._names.get_indexer(dated["instrument"])
+        dates = np.clip(_seconds(dated) - self._earliest, 0, self._span)
+        places = np.searchsorted(self._keys, of_date * self._span + dates, sorter=self._order)
+        rows = places.astype(np.int64)
+        if self._order is not None:
+            rows = np.append(self._order, len(self._keys))[places]
+        return rows, np.append(self._codes, -2)[rows] == of_date
 
 
 def _seconds(table: pd.DataFrame) -> npt.NDArray[np.int64]:

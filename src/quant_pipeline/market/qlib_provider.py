@@ -8,9 +8,8 @@ first value in the calendar.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,12 @@ import pandas as pd
 from quant_pipeline.common.atomic import replacing_folder, write_text
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.common.locks import one_at_a_time
+from quant_pipeline.market.instrument_rows import (
+    begins,
+    change_from_row_before,
+    number_instruments,
+    sorted_by_instrument,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +31,7 @@ FIELDS = ("open", "high", "low", "close", "vwap", "volume", "factor")
 BENCHMARK: Final = "BENCHMARK"
 """Name of the benchmark in a provider that is written here; it is no instrument of any universe."""
 
+_ENDING: Final = ".day.bin"
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 _MISSING = {
     "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL",
@@ -72,67 +78,83 @@ def write_provider(
     MarketDataError
         When a bar lies on a date that is no session.
     """
-    bars = adjusted_bars
-    index = sessions.get_indexer(pd.DatetimeIndex(bars["date"]))
-    if (index < 0).any():
-        row = bars[index < 0].iloc[0]
+    bars = sorted_by_instrument(adjusted_bars)
+    place = sessions.get_indexer(pd.DatetimeIndex(bars["date"]))
+    if (place < 0).any():
+        row = bars[place < 0].iloc[0]
         raise MarketDataError(
             f"{row['instrument']} has a bar on {row['date']:%Y-%m-%d}, which is no session of the calendar."
         )
-    columns = {name: bars[name].to_numpy() for name in FIELDS}
-    rows = bars.groupby("instrument", sort=True).indices
-    lists = {"all": [(str(name), sessions[index[own[0]]], sessions[index[own[-1]]]) for name, own in rows.items()]}
+    series = _series_of(bars, place)
+    lists = {"all": [(name, sessions[own.first], sessions[own.last]) for name, own in series.items()]}
     if universe_members is not None:
         lists["universe"] = _ranges(universe_members, sessions)
-    written = {} if benchmark is None else _benchmark_series(benchmark, sessions)
-    for series in written.values():
-        lists["benchmark"] = [(BENCHMARK, sessions[series.first], sessions[series.last])]
-
-    def instruments() -> Iterator[tuple[str, _Series]]:
-        for name, own in rows.items():
-            place = index[own]
-            yield str(name), _Series(place, {field: values[own] for field, values in columns.items()})
-        yield from written.items()
+    if benchmark is not None and (own := _benchmark_series(benchmark, sessions)) is not None:
+        lists["benchmark"] = [(BENCHMARK, sessions[own.first], sessions[own.last])]
+        series[BENCHMARK] = own
 
     calendar = "".join(f"{day:%Y-%m-%d}\n" for day in sessions)
     # Of two processes the later one finds the provider of the first.
     with one_at_a_time(folder.parent):
-        if _goes_on(folder, calendar, {folder_name(str(name)) for name in (*rows, *written)}):
-            for name, series in instruments():
-                _extend(folder / "features" / folder_name(name), series.contents())
+        if _goes_on(folder, calendar, {folder_name(name) for name in series}):
+            for name, own in series.items():
+                _extend(folder / "features" / folder_name(name), own.contents())
             write_text(folder / "calendars" / "day.txt", calendar)
             _write_lists(folder, lists)
             return
         with replacing_folder(folder) as beside:
             for part in ("calendars", "instruments"):
                 (beside / part).mkdir(parents=True)
-            for name, series in instruments():
-                _write_features(beside / "features" / folder_name(name), series.contents())
+            for name, own in series.items():
+                _write_features(beside / "features" / folder_name(name), own.contents())
             (beside / "calendars" / "day.txt").write_text(calendar)
             _write_lists(beside, lists)
 
 
-class _Series:
-    """The values of an instrument by field, on the sessions from its first to its last.
+class _Series(NamedTuple):
+    """The values of an instrument.
 
-    Parameters
+    Attributes
     ----------
     place
-        Place in the calendar of each row.
+        Place in the calendar of each bar.
     values
-        One number per row, by field.
+        One number per bar, by field.
     """
 
-    def __init__(self, place: npt.NDArray[np.intp], values: dict[str, npt.NDArray[np.float64]]) -> None:
-        self._place, self._values = place, values
-        self.first, self.last = int(place[0]), int(place[-1])
+    place: npt.NDArray[np.intp]
+    values: dict[str, npt.NDArray[np.float32]]
+
+    @property
+    def first(self) -> int:
+        """Place in the calendar of the first bar."""
+        return int(self.place[0])
+
+    @property
+    def last(self) -> int:
+        """Place in the calendar of the last bar."""
+        return int(self.place[-1])
 
     def contents(self) -> dict[str, bytes]:
-        """Return what the file of each field holds."""
-        spread = {name: _on_calendar(values, self._place) for name, values in self._values.items()}
-        close = spread["close"]
-        spread["change"] = np.append(np.nan, close[1:] / close[:-1] - 1.0)
-        return {name: np.append(self.first, series).astype("<f4").tobytes() for name, series in spread.items()}
+        """Return what the file of each field holds: a value for every session from the first bar to the last."""
+        first = np.array([self.first], dtype="<f4").tobytes()
+        return {name: first + _on_calendar(values, self.place).tobytes() for name, values in self.values.items()}
+
+
+def _series_of(bars: pd.DataFrame, place: npt.NDArray[np.intp]) -> dict[str, _Series]:
+    """Return the bars of every instrument, which are sorted by it and by date, with the change from close to close."""
+    codes, names = number_instruments(bars)
+    begin = begins(codes)
+    change = change_from_row_before(bars["close"].to_numpy(dtype=np.float64), begin)
+    # After a session without a bar there is none.
+    change[1:][np.diff(place) != 1] = np.nan
+    values = {name: bars[name].to_numpy().astype("<f4") for name in FIELDS} | {"change": change.astype("<f4")}
+    starts = np.flatnonzero(begin)
+    spans = map(slice, starts, np.append(starts, len(bars))[1:])
+    return {
+        str(name): _Series(place[own], {field: numbers[own] for field, numbers in values.items()})
+        for name, own in zip(names, spans, strict=True)
+    }
 
 
 def _goes_on(folder: Path, calendar: str, folders: set[str]) -> bool:
@@ -147,7 +169,7 @@ def _goes_on(folder: Path, calendar: str, folders: set[str]) -> bool:
 
 def _extend(folder: Path, contents: dict[str, bytes]) -> None:
     """Put what is new behind what is there; where that has changed, or is longer, all of the instrument is written."""
-    stored = {name: _stored(_file_of(folder, name)) for name in contents}
+    stored = {name: _stored(f"{folder}/{name}{_ENDING}") for name in contents}
     if not all(content.startswith(stored[name]) for name, content in contents.items()):
         with replacing_folder(folder) as beside:
             _write_features(beside, contents)
@@ -163,12 +185,14 @@ def _extend(folder: Path, contents: dict[str, bytes]) -> None:
 
 
 def _file_of(folder: Path, name: str) -> Path:
-    return folder / f"{name}.day.bin"
+    return folder / f"{name}{_ENDING}"
 
 
-def _stored(file: Path) -> bytes:
+def _stored(file: str) -> bytes:
     try:
-        return file.read_bytes()
+        # There are thousands of them, and a path or a buffer takes longer to make than such a file to read.
+        with open(file, "rb", buffering=0) as stored:
+            return stored.read()
     except FileNotFoundError:
         return b""
 
@@ -203,16 +227,16 @@ def _write_universe(folder: Path, name: str, ranges: list[tuple[str, pd.Timestam
 
 def _ranges(members: pd.DataFrame, sessions: pd.DatetimeIndex) -> list[tuple[str, pd.Timestamp, pd.Timestamp]]:
     """Return the ranges of sessions in which every instrument is a member without a break."""
-    ordered = members.sort_values(["instrument", "date"], kind="stable", ignore_index=True)
-    place = sessions.get_indexer(pd.DatetimeIndex(ordered["date"]))
-    begins = np.append(True, (place[1:] != place[:-1] + 1)) | (ordered["instrument"] != ordered["instrument"].shift())
-    starts = np.flatnonzero(begins)
-    ends = np.append(starts[1:], len(ordered)) - 1
-    names = ordered["instrument"].to_numpy()[starts]
-    return list(zip(names, sessions[place[starts]], sessions[place[ends]], strict=True))
+    codes, names = pd.factorize(members["instrument"], sort=True)
+    # With a session before the first and after the last, in which nobody is a member.
+    is_member = np.zeros((len(names), len(sessions) + 2), dtype=np.int8)
+    is_member[codes, sessions.get_indexer(pd.DatetimeIndex(members["date"])) + 1] = 1
+    step = np.diff(is_member, axis=1)
+    (who, starts), (_, ends) = np.nonzero(step == 1), np.nonzero(step == -1)
+    return list(zip(map(str, names[who]), sessions[starts], sessions[ends - 1], strict=True))
 
 
-def _benchmark_series(benchmark: pd.DataFrame, sessions: pd.DatetimeIndex) -> dict[str, _Series]:
+def _benchmark_series(benchmark: pd.DataFrame, sessions: pd.DatetimeIndex) -> _Series | None:
     """Return the benchmark as an instrument whose close is its total return, and whose factor is that over its price.
 
     Without a session of the calendar there is none.
@@ -220,16 +244,20 @@ def _benchmark_series(benchmark: pd.DataFrame, sessions: pd.DatetimeIndex) -> di
     place = sessions.get_indexer(pd.DatetimeIndex(benchmark["date"]))
     rows = benchmark[(place >= 0) & benchmark["total_return_close"].notna().to_numpy()]
     if rows.empty:
-        return {}
+        return None
     place = sessions.get_indexer(pd.DatetimeIndex(rows["date"]))
     factor = (rows["total_return_close"] / rows["close"]).to_numpy()
     prices = {name: rows[name].to_numpy() * factor for name in ("open", "high", "low", "close")}
     mean = (prices["high"] + prices["low"] + prices["close"]) / 3.0
     values = prices | {"vwap": mean, "volume": rows["volume"].to_numpy() / factor, "factor": factor}
-    return {BENCHMARK: _Series(place, values)}
+    table = pd.DataFrame({"date": rows["date"], "instrument": pd.Series(BENCHMARK, rows.index, dtype="str"), **values})
+    return _series_of(table, place)[BENCHMARK]
 
 
-def _on_calendar(values: npt.NDArray[np.float64], index: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
-    series = np.full(index[-1] - index[0] + 1, np.nan)
-    series[index - index[0]] = values
+def _on_calendar(values: npt.NDArray[np.float32], place: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+    n_sessions = int(place[-1] - place[0]) + 1
+    if n_sessions == len(values):
+        return values
+    series = np.full(n_sessions, np.nan, dtype="<f4")
+    series[place - place[0]] = values
     return series

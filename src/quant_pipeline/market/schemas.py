@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
 import pandera.pandas as pa
 
+from quant_pipeline.market.instrument_rows import begins, number_instruments
 from quant_pipeline.market.price_adjustment import KINDS
 
 FINITE = pa.Check.lt(float("inf"))
 POSITIVE, NOT_NEGATIVE = [pa.Check.gt(0), FINITE], [pa.Check.ge(0), FINITE]
 DATE = pa.Column("datetime64[ns]")
 INSTRUMENT = pa.Column(str, pa.Check.str_length(min_value=1))
+
+
+def _is_alone(table: pd.DataFrame) -> pd.Series:
+    """Return which rows are the only one of their date and instrument; sorted ones are not looked up."""
+    codes, names = number_instruments(table)
+    first, dates = begins(codes), table["date"].to_numpy()
+    later = np.append(True, dates[1:] > dates[:-1])[: len(dates)]
+    if np.count_nonzero(first) == len(names) and (first | later).all():
+        return pd.Series(True, index=table.index)
+    return ~table.duplicated(["date", "instrument"], keep=False)
+
+
+ONE_BAR_A_SESSION = pa.Check(
+    _is_alone, name="one_bar_a_session", error="a session has one bar of an instrument", ignore_na=False
+)
 
 BARS_SCHEMA = pa.DataFrameSchema(
     {
@@ -19,8 +37,8 @@ BARS_SCHEMA = pa.DataFrameSchema(
         "volume": pa.Column(float, NOT_NEGATIVE),
         "vendor_adjusted_close": pa.Column(float, nullable=True, required=False),
     },
+    checks=ONE_BAR_A_SESSION,
     strict=True,
-    unique=["date", "instrument"],
     name="bars",
 )
 
@@ -58,7 +76,7 @@ ADJUSTED_BARS_SCHEMA = pa.DataFrameSchema(
         "volume": pa.Column(float, NOT_NEGATIVE),
         "sector": pa.Column(float, NOT_NEGATIVE, required=False),
     },
+    checks=ONE_BAR_A_SESSION,
     strict=True,
-    unique=["date", "instrument"],
     name="adjusted_bars",
 )

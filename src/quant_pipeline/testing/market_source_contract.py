@@ -78,7 +78,7 @@ class MarketSourceContract:
         BARS_SCHEMA.validate(market.bars)
         CORPORATE_ACTIONS_SCHEMA.validate(market.corporate_actions)
         INSTRUMENTS_SCHEMA.validate(market.instruments)
-        assert market.benchmark.columns.tolist() == BENCHMARK_COLUMNS
+        assert market.benchmark is None or market.benchmark.columns.tolist() == BENCHMARK_COLUMNS
         assert market.bars.equals(market.bars.sort_values(["instrument", "date"], ignore_index=True))
 
     def test_nothing_later_than_the_session_is_delivered(self, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ class MarketSourceContract:
         cut = pd.Timestamp(self.as_of)
         assert market.as_of == cut
         assert market.bars["date"].max() == cut
-        assert market.benchmark["date"].max() == cut
+        assert market.benchmark is None or market.benchmark["date"].max() == cut
         assert (market.corporate_actions["date"] <= cut).all()
         assert (market.instruments["listed"] <= cut).all()
 

@@ -63,11 +63,11 @@ def test_an_end_between_two_sessions_counts_in_the_later_and_one_after_the_last_
 def test_the_mean_knows_the_delistings_of_the_rule_and_another_benchmark_stays():
     table = market_of(bars([50.0, 50.0]), LIVING)
     known = actions()
-    facts = (table, known, list_instruments(table), mean_benchmark(table, known), DAYS[4])
+    own = mean_benchmark(table, known)
     rules = UniverseParameters(), EndedBars(after_sessions=2, recovery=0.0), MarketRules(), f"{DAYS[4]:%Y-%m-%d}"
-    mean = read_market(MarketData(*facts, benchmark_is_mean=True), *rules)["benchmark"]
+    mean = read_market(MarketData(table, known, list_instruments(table), None, DAYS[4]), *rules)["benchmark"]
     assert mean["total_return_close"].tolist() == pytest.approx([100.0, 100.0, 100.0, 50.0, 50.0])
-    assert read_market(MarketData(*facts), *rules)["benchmark"] is facts[3]
+    assert read_market(MarketData(table, known, list_instruments(table), own, DAYS[4]), *rules)["benchmark"] is own
 
 
 def test_bars_in_another_order_make_the_same_market():
@@ -76,7 +76,7 @@ def test_bars_in_another_order_make_the_same_market():
     index = mean_benchmark(table, acted)
 
     def stored(rows):
-        market = MarketData(rows, acted, list_instruments(table), index, DAYS[4], benchmark_is_mean=True)
+        market = MarketData(rows, acted, list_instruments(table), None, DAYS[4])
         return read_market(market, UniverseParameters(), EndedBars(), MarketRules(), f"{DAYS[4]:%Y-%m-%d}")
 
     for rows in (table.sort_values("date", kind="stable"), table.iloc[::-1], table.iloc[[3, 0, 4, 1, 2, 5, 7, 6]]):

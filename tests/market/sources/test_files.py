@@ -4,9 +4,13 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.exchange.rules import MarketRules
+from quant_pipeline.market.delistings import EndedBars
 from quant_pipeline.market.quality import compare_with_vendor
 from quant_pipeline.market.schemas import BARS_SCHEMA, CORPORATE_ACTIONS_SCHEMA, INSTRUMENTS_SCHEMA
 from quant_pipeline.market.sources.files import FilesMarketParameters, read_market_files
+from quant_pipeline.market.universe import UniverseParameters
+from quant_pipeline.pipelines.ingestion.nodes import read_market
 
 ALPHA_VANTAGE = """timestamp,open,high,low,close,adjusted_close,volume,dividend_amount,split_coefficient
 2020-01-03,25.0,26.0,24.5,25.5,25.5,4000,0.0,4.0
@@ -125,7 +129,9 @@ def test_a_missing_folder_or_pattern_names_the_remedy(tmp_path):
 
 def test_without_a_benchmark_the_mean_of_all_instruments_serves(tmp_path):
     market = read(write(tmp_path, AAA=ALPHA_VANTAGE))
-    growth = market.benchmark["total_return_close"] / market.benchmark["total_return_close"].iloc[0]
+    assert market.benchmark is None
+    level = read_market(market, UniverseParameters(), EndedBars(), MarketRules(), "2020-01-06")["benchmark"]
+    growth = level["total_return_close"] / level["total_return_close"].iloc[0]
     assert growth.tolist() == pytest.approx([1.0, 1.02, 1.02 * (26.0 * 1.01) / 25.5])
 
 

@@ -95,7 +95,6 @@ def test_the_index_of_the_universe_is_the_benchmark_and_no_instrument(provider, 
     truth = provider.traded["SH000300"].bars
     np.testing.assert_array_equal(market.benchmark["close"], truth["close"])
     np.testing.assert_array_equal(market.benchmark["total_return_close"], truth["close"])
-    assert not market.benchmark_is_mean
 
 
 def test_a_named_universe_reads_its_instruments_only_and_its_ranges_say_who_is_a_member(provider):

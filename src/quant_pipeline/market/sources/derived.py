@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.market.delistings import received_values
 from quant_pipeline.market.instrument_rows import sorted_by_instrument
-from quant_pipeline.market.price_adjustment import CASH_DIVIDEND, SPLIT, adjust_bars, dividend_returns, returns_of
+from quant_pipeline.market.price_adjustment import (
+    CASH_DIVIDEND,
+    SPLIT,
+    PlacedBars,
+    adjust_bars,
+    dividend_returns,
+    returns_of,
+)
 
 PRICES = ("open", "high", "low", "close")
 
@@ -65,15 +73,20 @@ def mean_benchmark(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        As `MarketData` has it. A source that delivers it says so by ``benchmark_is_mean``, so that it is recomputed
-        with the delistings of the rule ``ended_bars``.
+        As `MarketData` has it.
     """
     bars = sorted_by_instrument(bars)
     found = returns_of(bars, actions)
     keys = bars[["date", "instrument"]].reset_index(drop=True)
     adjusted = keys.assign(close=bars["close"].to_numpy() * found.factor, factor=found.factor)
-    earned = keys.assign(total=found.total, dividend=found.dividend)
-    earned = _with_endings(earned, adjusted, actions).dropna(subset="total").groupby("date", sort=True)
+    ends, begun_again = _endings(adjusted, actions)
+    counted = ~np.isnan(found.total)
+    counted[begun_again] = False
+    dates, columns = bars["date"].to_numpy()[counted], (found.total[counted], found.dividend[counted])
+    if len(ends):
+        dates = np.append(dates, ends["date"].to_numpy())
+        columns = tuple(np.append(each, ends[name]) for each, name in zip(columns, ("total", "dividend"), strict=True))
+    earned = pd.DataFrame({"date": dates, "total": columns[0], "dividend": columns[1]}).groupby("date", sort=True)
     sessions = pd.DatetimeIndex(np.sort(bars["date"].unique()), name="date")
     mean = earned[["total", "dividend"]].mean().reindex(sessions).fillna(0.0)
     level = 100.0 * (1.0 + mean["total"]).cumprod()
@@ -82,19 +95,17 @@ def mean_benchmark(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
     return table[["date", *PRICES, "volume", "total_return_close", "dividend_return"]]
 
 
-def _with_endings(earned: pd.DataFrame, adjusted: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
-    """Add the last return of every listing that ends, and leave out the first bar after it, which begins a new one."""
+def _endings(adjusted: pd.DataFrame, actions: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.int64]]:
+    """Return the last return of every listing that ends, and the rows of first bars after it, which begin a new one.
+
+    The bars are sorted by instrument and date.
+    """
     received = received_values(adjusted, actions)
     if received.empty:
-        return earned
+        return received, np.empty(0, dtype=np.int64)
     gross = received_values(adjusted, actions[actions["kind"] != CASH_DIVIDEND])["received"]
-    keys = ["date", "instrument"]
-    by = {"left_on": "date", "right_on": "date_bar", "by": "instrument"}
-    rows = adjusted[adjusted["instrument"].isin(received["instrument"])]
-    rows = rows.reset_index(names="row").rename(columns={"date": "date_bar"}).sort_values("date_bar", kind="stable")
-    closes, nexts = rows[["date_bar", "instrument", "close"]], rows[["date_bar", "instrument", "row"]]
-    last_close = pd.merge_asof(received[keys], closes, **by, allow_exact_matches=False)["close"].to_numpy()
-    first_again = pd.merge_asof(received[keys], nexts, **by, direction="forward")["row"].dropna().astype("int64")
+    after, is_again = PlacedBars(adjusted).next_bars(received)
+    last_close = adjusted["close"].to_numpy()[after - 1]
     sessions = np.sort(adjusted["date"].unique())
     places = sessions.searchsorted(received["date"].to_numpy())
     seen = places < len(sessions)
@@ -103,7 +114,7 @@ def _with_endings(earned: pd.DataFrame, adjusted: pd.DataFrame, actions: pd.Data
         total=(received["received"].to_numpy() / last_close - 1.0)[seen],
         dividend=((received["received"] - gross).to_numpy() / last_close)[seen],
     )
-    return pd.concat([earned.drop(index=first_again), ends], ignore_index=True)
+    return ends.dropna(subset="total"), after[is_again]
 
 
 def actions_beside(bars: pd.DataFrame) -> pd.DataFrame:

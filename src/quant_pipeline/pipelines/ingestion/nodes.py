@@ -58,33 +58,35 @@ def read_market(
     list_sessions(bars, market_rules, as_of)
     traded = pd.DatetimeIndex(np.sort(bars["date"].unique()))
     ended = delist_ended(bars, market.corporate_actions, traded, ended_bars)
-    tables = {
+    actions, instruments = market.corporate_actions, market.instruments
+    if len(ended):
+        actions, instruments = _with_ended(ended, ended_bars, bars, market)
+    return {
         "bars": said_to_come_from(market.source, bars),
-        "corporate_actions": market.corporate_actions,
-        "instruments": market.instruments,
-        "benchmark": market.benchmark,
+        "corporate_actions": actions,
+        "instruments": instruments,
+        "benchmark": mean_benchmark(bars, actions) if market.benchmark is None else market.benchmark,
         "source_findings": no_findings() if market.findings is None else market.findings,
         "named_universes": no_universes() if market.universes is None else market.universes,
     }
-    if ended.empty:
-        return tables
+
+
+def _with_ended(
+    ended: pd.DataFrame, rule: EndedBars, bars: pd.DataFrame, market: MarketData
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return corporate actions and instruments with the delistings that a rule has found."""
     logger.warning(
         "%d instruments without a bar for %d sessions count as delisted, by `ended_bars`: %s",
         len(ended),
-        ended_bars.after_sessions,
+        rule.after_sessions,
         ", ".join(ended["instrument"]),
     )
     last = last_trades(bars)
     delisted = market.instruments["instrument"].where(market.instruments["instrument"].isin(ended["instrument"]))
     order = ["date", "instrument", "kind"]
     actions = pd.concat([market.corporate_actions, ended]).sort_values(order, kind="stable", ignore_index=True)
-    return tables | {
-        "corporate_actions": actions,
-        "benchmark": mean_benchmark(bars, actions) if market.benchmark_is_mean else market.benchmark,
-        "instruments": market.instruments.assign(
-            delisted=market.instruments["delisted"].fillna(delisted.map(last).astype("datetime64[ns]"))
-        ),
-    }
+    dates = market.instruments["delisted"].fillna(delisted.map(last).astype("datetime64[ns]"))
+    return actions, market.instruments.assign(delisted=dates)
 
 
 def list_sessions(bars: pd.DataFrame, market_rules: MarketRules, as_of: str) -> pd.DataFrame:

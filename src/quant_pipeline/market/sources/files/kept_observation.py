@@ -88,7 +88,8 @@ def _load(file: Path, asked: dict[str, Any], calendar: str) -> Observation | Non
         if facts["asked"] != asked or not same_calendar:
             return None
         tables: dict[str, Any] = {name: _of_bytes(reader.schema.metadata.get(name.encode())) for name in _TABLES}
-        rows = reader.read_all().to_pandas()
+        # Columns are taken as they lie in the file, which stays where it is while it is read.
+        rows = reader.read_all().to_pandas(split_blocks=True)
         return Observation(rows=rows, **{name: facts[name] for name in _TEXTS}, **tables)
     return None
 
@@ -104,7 +105,7 @@ def _keep(file: Path, seen: Observation, asked: dict[str, Any], calendar: str) -
 def _write(file: Path, seen: Observation, asked: dict[str, Any], calendar: str) -> None:
     facts = {name: getattr(seen, name) for name in _TEXTS} | {"asked": asked, "asked_calendar": calendar}
     parts = {name.encode(): _to_bytes(getattr(seen, name)) for name in _TABLES if getattr(seen, name) is not None}
-    table = pa.Table.from_pandas(seen.rows, preserve_index=False)
+    table = pa.Table.from_pandas(seen.rows, preserve_index=False).combine_chunks()
     metadata = table.schema.metadata | parts | {_FACTS: json.dumps(facts).encode()}
     with replacing_file(file) as beside, pa.ipc.new_file(str(beside), table.schema.with_metadata(metadata)) as target:
         target.write_table(table)

@@ -10,11 +10,11 @@ import pandas as pd
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.benchmark import check_benchmark
 from quant_pipeline.market.data import MarketData, SourceProblem
+from quant_pipeline.market.quality import no_findings
 from quant_pipeline.market.sources.derived import (
     PRICES,
     actions_beside,
     list_instruments,
-    mean_benchmark,
     total_return_of,
 )
 from quant_pipeline.market.sources.files.kept_observation import observe_once
@@ -85,9 +85,8 @@ def market_at(seen: Observation, as_of: str) -> MarketData:
     actions = actions_beside(known)
     if len(delistings):
         actions = pd.concat([actions, delistings]).sort_values(order, kind="stable", ignore_index=True)
-    if seen.benchmark is None:
-        index = mean_benchmark(bars, actions)
-    else:
+    index, noted = None, no_findings()
+    if seen.benchmark is not None:
         index = total_return_of(seen.benchmark[seen.benchmark["date"] <= cut])
         last = bars["date"].max()
         if index.empty or index["date"].max() < last:
@@ -95,15 +94,12 @@ def market_at(seen: Observation, as_of: str) -> MarketData:
                 f"the benchmark ends on {seen.benchmark['date'].max():%Y-%m-%d}, before the bars, which end on "
                 f"{last:%Y-%m-%d}; bring its newer bars, or leave `benchmark` out"
             )
+        noted = check_benchmark(index, pd.DatetimeIndex(bars["date"].unique()).sort_values())
     instruments = list_instruments(bars, seen.securities, delistings)
-    sessions = pd.DatetimeIndex(bars["date"].unique()).sort_values()
     # Rows that are no bars may follow the last bar.
     own = seen.findings if cut >= seen.rows["date"].max() else seen.findings[~(seen.findings["date"] > cut)]
-    findings = pd.concat([own, check_benchmark(index, sessions)], ignore_index=True)
-    return MarketData(
-        bars, actions, instruments, index, cut, tuple(seen.problems), findings,
-        benchmark_is_mean=seen.benchmark is None,
-    )  # fmt: skip
+    findings = pd.concat([own, noted], ignore_index=True)
+    return MarketData(bars, actions, instruments, index, cut, tuple(seen.problems), findings)
 
 
 def all_problems(problems: list[SourceProblem], folder: Path) -> MarketDataError:

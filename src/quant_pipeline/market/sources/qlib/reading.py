@@ -17,7 +17,6 @@ from quant_pipeline.market.sources.derived import (
     PRICES,
     actions_beside,
     list_instruments,
-    mean_benchmark,
 )
 from quant_pipeline.market.sources.files.calendars import choose_calendar
 from quant_pipeline.market.sources.files.cleaning import keep_sessions, refuse_bad_cells
@@ -253,8 +252,10 @@ def _market(
             "as `benchmark`"
         )
     known = members[members["start"] <= cut].reset_index(drop=True)
-    level = mean_benchmark(bars, actions) if benchmark is None else benchmark_of(index)
-    sessions = pd.DatetimeIndex(bars["date"].unique()).sort_values()
+    level, noted = None, draft.all_findings()
+    if benchmark is not None:
+        level, sessions = benchmark_of(index), pd.DatetimeIndex(bars["date"].unique()).sort_values()
+        noted = pd.concat([noted, check_benchmark(level, sessions)], ignore_index=True)
     return MarketData(
         bars,
         actions,
@@ -262,8 +263,7 @@ def _market(
         level,
         cut,
         tuple(draft.problems),
-        pd.concat([draft.all_findings(), check_benchmark(level, sessions)], ignore_index=True),
-        benchmark_is_mean=benchmark is None,
+        noted,
         universes=known.assign(universe=pd.array([parameters.universe] * len(known), dtype="str")),
     )
 
