@@ -51,13 +51,13 @@ def test_whatever_differs_gives_another_market(given):
         market = market_of(*given, RULES)
 
 
-def test_the_same_memory_is_not_read_through_and_what_is_written_to_it_gives_another_market(given, monkeypatch):
-    bars, actions, sessions = given
-    bars = bars.assign(volume=bars["volume"] + 2)
-    market = market_of(bars, actions, sessions, RULES)
+def test_the_same_memory_is_not_read_through_and_what_is_written_to_it_gives_another_market(monkeypatch):
+    bars, actions, sessions = random_market(seed=8, n_sessions=250, n_instruments=6)[:3]
+    market, read = market_of(bars, actions, sessions, RULES), []
     with monkeypatch.context() as patched:
-        patched.setattr(shared_market, "_hash", lambda *_: pytest.fail("read through"))
+        patched.setattr(shared_market._Sink, "write", lambda _, content: read.append(content) or len(content))
         assert market_of(bars.copy(deep=False), actions.copy(deep=False), sessions, RULES) is market
+    assert read == []
     copy = bars.copy(deep=False)
     copy.loc[copy.index[0], "open"] += 1.0
     assert market_of(copy, actions, sessions, RULES) is not market

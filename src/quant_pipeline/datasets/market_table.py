@@ -76,9 +76,9 @@ class MarketTable(PointInTimeTable):
             return False
         table = pa.Table.from_pandas(data)
         with suppress(OSError, pa.ArrowException), pq.ParquetFile(Path(self._filepath), memory_map=True) as file:
-            stored, told = file.schema_arrow, file.schema_arrow.metadata or {}
-            # What pandas says of the table holds its attributes, too.
-            is_alike = stored.equals(table.schema) and told.get(_PANDAS) == table.schema.metadata[_PANDAS]
+            stored, noted = file.schema_arrow, file.schema_arrow.metadata or {}
+            # What pandas notes of the table holds its attributes, too.
+            is_alike = stored.equals(table.schema) and noted.get(_PANDAS) == table.schema.metadata[_PANDAS]
             return is_alike and file.metadata.num_rows == table.num_rows and _has_rows_of(file, table)
         return False
 

@@ -47,44 +47,54 @@ class _Question:
         self, bars: pd.DataFrame, corporate_actions: pd.DataFrame, sessions: pd.DatetimeIndex, rules: MarketRules
     ) -> None:
         self.given = bars, corporate_actions, sessions, rules
-        # Shallow copies are held: pandas then gives whoever writes to the same memory one of its own.
-        used = (table[[name for name in USED if name in table.columns]] for table in (bars, corporate_actions))
-        self._held = [table.copy(deep=False) for table in used]
-        self._columns = [pa.Table.from_pandas(table, preserve_index=False) for table in self._held]
+        self._tables = _Content(bars), _Content(corporate_actions)
         self._others = rules.model_dump_json(), sessions.to_numpy().tobytes()
 
-    @cached_property
-    def digest(self) -> bytes:
-        """Digest of the tables."""
-        digest = hashlib.blake2b(digest_size=16)
-        for table in self._columns:
-            _hash(table, digest)
-        return digest.digest()
-
-    @cached_property
-    def _places(self) -> list[tuple[str, int, list[int]]]:
-        """Where each column lies in memory, and how long it is."""
-        return [
-            (name, len(chunk), [chunk.offset, *_addresses(chunk)])
-            for table in self._columns
-            for name, column in zip(table.column_names, table.columns, strict=True)
-            for chunk in column.chunks
-        ]
-
     def let_go(self) -> None:
-        """Let go of what a built market needs no more: of large tables the digest remains."""
+        """Let go of what a built market needs no more; the question stays as a key."""
         self.given = None  # type: ignore[assignment]
-        if sum(table.nbytes for table in self._columns) > MOST_HELD:
-            self.__dict__ |= {"digest": self.digest, "_places": [], "_columns": [], "_held": []}
+        for table in self._tables:
+            table.let_go()
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, _Question) or self._others != other._others:
-            return False
-        is_same_memory = bool(self._places) and self._places == other._places
-        return is_same_memory or self.digest == other.digest
+        return isinstance(other, _Question) and self._others == other._others and self._tables == other._tables
 
     def __hash__(self) -> int:
         return hash(self._others)
+
+
+class _Content:
+    """The used columns of a table; equal where they lie in the same memory, or say the same."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        # A shallow copy is held: pandas then gives a table of the same memory one of its own before it is written to.
+        self._held = table[[name for name in USED if name in table.columns]].copy(deep=False)
+        self._columns = pa.Table.from_pandas(self._held, preserve_index=False)
+        self._memory = [
+            (name, len(chunk), chunk.offset, *_addresses(chunk))
+            for name, column in zip(self._columns.column_names, self._columns.columns, strict=True)
+            for chunk in column.chunks
+        ]
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Digest of the content."""
+        digest = hashlib.blake2b(digest_size=16)
+        with pa.ipc.new_stream(pa.PythonFile(_Sink(digest), mode="w"), self._columns.schema) as stream:
+            stream.write_table(self._columns.combine_chunks())
+        return digest.digest()
+
+    def let_go(self) -> None:
+        """Keep no more of a large table than its digest."""
+        if self._columns.nbytes > MOST_HELD:
+            self.__dict__ = {"digest": self.digest, "_memory": []}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Content):
+            return False
+        return bool(self._memory and self._memory == other._memory) or self.digest == other.digest
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 @lru_cache(maxsize=1)
@@ -98,11 +108,6 @@ def _addresses(column: pa.Array) -> list[int]:
     """Return the addresses of a column; Arrow makes a new mark of missing numbers each time, which the numbers say."""
     buffers = column.buffers()[1:] if pa.types.is_floating(column.type) else column.buffers()
     return [0 if buffer is None else buffer.address for buffer in buffers]
-
-
-def _hash(table: pa.Table, digest: Any) -> None:
-    with pa.ipc.new_stream(pa.PythonFile(_Sink(digest), mode="w"), table.schema) as stream:
-        stream.write_table(table.combine_chunks())
 
 
 class _Sink:

@@ -228,7 +228,7 @@ def _write_universe(folder: Path, name: str, ranges: list[tuple[str, pd.Timestam
 def _ranges(members: pd.DataFrame, sessions: pd.DatetimeIndex) -> list[tuple[str, pd.Timestamp, pd.Timestamp]]:
     """Return the ranges of sessions in which every instrument is a member without a break."""
     codes, names = pd.factorize(members["instrument"], sort=True)
-    # With a session before the first and after the last, in which nobody is a member.
+    # With a session before the first and after the last, in which none is a member.
     is_member = np.zeros((len(names), len(sessions) + 2), dtype=np.int8)
     is_member[codes, sessions.get_indexer(pd.DatetimeIndex(members["date"])) + 1] = 1
     step = np.diff(is_member, axis=1)

@@ -23,6 +23,7 @@ from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.data import MarketData
 from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.market.schemas import BARS_SCHEMA, CORPORATE_ACTIONS_SCHEMA, INSTRUMENTS_SCHEMA
+from quant_pipeline.market.sources.derived import mean_benchmark
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 
 BENCHMARK_COLUMNS = ["date", "open", "high", "low", "close", "volume", "total_return_close", "dividend_return"]
@@ -78,7 +79,7 @@ class MarketSourceContract:
         BARS_SCHEMA.validate(market.bars)
         CORPORATE_ACTIONS_SCHEMA.validate(market.corporate_actions)
         INSTRUMENTS_SCHEMA.validate(market.instruments)
-        assert market.benchmark is None or market.benchmark.columns.tolist() == BENCHMARK_COLUMNS
+        assert _benchmark_of(market).columns.tolist() == BENCHMARK_COLUMNS
         assert market.bars.equals(market.bars.sort_values(["instrument", "date"], ignore_index=True))
 
     def test_nothing_later_than_the_session_is_delivered(self, tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ class MarketSourceContract:
         cut = pd.Timestamp(self.as_of)
         assert market.as_of == cut
         assert market.bars["date"].max() == cut
-        assert market.benchmark is None or market.benchmark["date"].max() == cut
+        assert _benchmark_of(market)["date"].max() == cut
         assert (market.corporate_actions["date"] <= cut).all()
         assert (market.instruments["listed"] <= cut).all()
 
@@ -124,8 +125,9 @@ class MarketSourceContract:
     def test_reading_twice_gives_the_same(self, tmp_path: Path) -> None:
         """Depend on nothing but the parameters and the session."""
         first, second = self.read(tmp_path / "first"), self.read(tmp_path / "second")
-        for name in ("bars", "corporate_actions", "instruments", "benchmark"):
+        for name in ("bars", "corporate_actions", "instruments"):
             pd.testing.assert_frame_equal(getattr(first, name), getattr(second, name), check_exact=True)
+        pd.testing.assert_frame_equal(_benchmark_of(first), _benchmark_of(second), check_exact=True)
 
     def test_a_misspelt_parameter_is_refused_by_its_key(self, tmp_path: Path) -> None:
         """Declare parameters as typed fields."""
@@ -141,3 +143,8 @@ class MarketSourceContract:
         keys: dict[str, str | None] = {"api_key": "a-key-of-no-account", "secret_key": "a-secret-of-no-account"}
         described = repr(Market(self.source, self.as_of, self.make_parameters(tmp_path), credentials=keys))
         assert "of-no-account" not in described
+
+
+def _benchmark_of(market: MarketData) -> pd.DataFrame:
+    """Return the benchmark that ingestion stores."""
+    return mean_benchmark(market.bars, market.corporate_actions) if market.benchmark is None else market.benchmark

@@ -82,11 +82,11 @@ def mean_benchmark(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
     ends, begun_again = _endings(adjusted, actions)
     counted = ~np.isnan(found.total)
     counted[begun_again] = False
-    dates, columns = bars["date"].to_numpy()[counted], (found.total[counted], found.dividend[counted])
+    dates, total, dividend = bars["date"].to_numpy()[counted], found.total[counted], found.dividend[counted]
     if len(ends):
         dates = np.append(dates, ends["date"].to_numpy())
-        columns = tuple(np.append(each, ends[name]) for each, name in zip(columns, ("total", "dividend"), strict=True))
-    earned = pd.DataFrame({"date": dates, "total": columns[0], "dividend": columns[1]}).groupby("date", sort=True)
+        total, dividend = np.append(total, ends["total"]), np.append(dividend, ends["dividend"])
+    earned = pd.DataFrame({"date": dates, "total": total, "dividend": dividend}).groupby("date", sort=True)
     sessions = pd.DatetimeIndex(np.sort(bars["date"].unique()), name="date")
     mean = earned[["total", "dividend"]].mean().reindex(sessions).fillna(0.0)
     level = 100.0 * (1.0 + mean["total"]).cumprod()
