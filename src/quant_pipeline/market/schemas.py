@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
@@ -29,7 +31,21 @@ ONE_BAR_A_SESSION = pa.Check(
     _is_alone, name="one_bar_a_session", error="a session has one bar of an instrument", ignore_na=False
 )
 
-BARS_SCHEMA = pa.DataFrameSchema(
+
+class LargeTableSchema(pa.DataFrameSchema):
+    """A schema of a large table, which is checked without the copy that pandera makes of it: nothing is changed."""
+
+    def validate(self, check_obj: pd.DataFrame, *args: Any, **kwargs: Any) -> pd.DataFrame:
+        """Check a table, and return it; see `pandera.DataFrameSchema.validate`."""
+        return super().validate(check_obj.copy(deep=False), *args, **{**kwargs, "inplace": True})
+
+    @classmethod
+    def get_backend(cls, check_obj: Any = None, check_type: type | None = None) -> Any:
+        """Return what checks a table: that of pandera, which looks for it by the class of the schema."""
+        return pa.DataFrameSchema.get_backend(check_obj, check_type)
+
+
+BARS_SCHEMA = LargeTableSchema(
     {
         "date": DATE,
         "instrument": INSTRUMENT,
@@ -68,7 +84,7 @@ INSTRUMENTS_SCHEMA = pa.DataFrameSchema(
     name="instruments",
 )
 
-ADJUSTED_BARS_SCHEMA = pa.DataFrameSchema(
+ADJUSTED_BARS_SCHEMA = LargeTableSchema(
     {
         "date": DATE,
         "instrument": INSTRUMENT,
