@@ -2,7 +2,8 @@
 
 The market is the embedded one, written as CSV. A copy of the project runs the whole path on it once, with a ridge and a
 LightGBM that learn from two years. Then the day is run again, with nothing new, and on a session that was added to
-every file. ``python benchmarks/daily.py --names 500 --years 21``.
+every file. At last the market gets more names, which the stored models score too: what each thousand of them costs a
+day with nothing new. ``python benchmarks/daily.py --names 500 --years 21 --more 1000``.
 """
 
 from __future__ import annotations
@@ -36,16 +37,17 @@ from pathlib import Path
 from quant_pipeline.market.sources.files import FilesMarketParameters
 from quant_pipeline.market.sources.files.observation import observe
 began = time.process_time()
-observe(Path(sys.argv[1]), FilesMarketParameters(calendar="XNYS"), Path(sys.argv[2]))
+seen = observe(Path(sys.argv[1]), FilesMarketParameters(calendar="XNYS"), Path(sys.argv[2]))
+print(*{problem.file for problem in seen.problems})
 print(time.process_time() - began)
 """
 
 
-def write_market(folder: Path, n_names: int, years: int) -> list[tuple[Path, str]]:
+def write_market(folder: Path, n_names: int, years: int, seed: int = 7, prefix: str = "") -> list[tuple[Path, str]]:
     """Write a file per name without its last session; return the line of that session, by file."""
     from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 
-    size = SimulatedMarketParameters(start=f"{2025 - years}-01-02", end=END, n_instruments=n_names)
+    size = SimulatedMarketParameters(start=f"{2025 - years}-01-02", end=END, n_instruments=n_names, seed=seed)
     market = generate_market(size)
     keys = ["date", "instrument"]
     table = market.bars
@@ -53,12 +55,12 @@ def write_market(folder: Path, n_names: int, years: int) -> list[tuple[Path, str
         own = market.corporate_actions["kind"] == kind
         actions = market.corporate_actions.loc[own, [*keys, "value"]].rename(columns={"value": column})
         table = table.merge(actions, on=keys, how="left").fillna({column: none})
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     left = []
     for instrument, rows in table.groupby("instrument", sort=True):
         lines = rows.drop(columns="instrument").to_csv(index=False).splitlines(keepends=True)
         goes_on = rows["date"].iloc[-1] == market.sessions[-1]
-        file = folder / f"{instrument}.csv"
+        file = folder / f"{prefix}{instrument}.csv"
         file.write_text("".join(lines[:-1] if goes_on else lines))
         if goes_on:
             left.append((file, lines[-1]))
@@ -76,14 +78,20 @@ def run_seconds(project: Path, *words: str) -> float:
 
 
 def read_seconds(project: Path, market: Path, cache: Path) -> float:
-    """Return processor seconds of reading the folder through a cache."""
+    """Return processor seconds of reading the folder through a cache; a file that would refuse the market is removed.
+
+    Of thousands of random walks some move on the day of a split by as much as it.
+    """
     settings = place(project) | {"stdout": subprocess.PIPE}
     done = subprocess.run([sys.executable, "-c", READ, str(market), str(cache)], **settings, check=True, text=True)
-    return float(done.stdout.splitlines()[-1])
+    refused, seconds = done.stdout.splitlines()[-2:]
+    for name in refused.split():
+        (market / name).unlink()
+    return float(seconds)
 
 
-def measure(n_names: int, years: int, folder: Path) -> dict[str, Any]:
-    """Measure on a market of a size."""
+def measure(n_names: int, years: int, folder: Path, more: int) -> dict[str, Any]:
+    """Measure on a market of a size, and what more names cost."""
     project, market = folder / "project", folder / "market"
     project.mkdir()
     copy_project(project)
@@ -99,10 +107,21 @@ def measure(n_names: int, years: int, folder: Path) -> dict[str, Any]:
     found["first_run_seconds"] = run_seconds(project, *words)
     found["daily_seconds"] = run_seconds(project, "--pipelines", "daily", *words)
     for file, line in left:
+        if not file.exists():
+            continue
         with file.open("a") as lines:
             lines.write(line)
     found["read_appended_seconds"] = read_seconds(project, market, folder / "cache")
     found["daily_appended_seconds"] = run_seconds(project, "--pipelines", "daily", *words)
+    if more:
+        for file, line in write_market(market, more, years, seed=8, prefix="X"):
+            with file.open("a") as lines:
+                lines.write(line)
+        read_seconds(project, market, folder / "cache")
+        run_seconds(project, "--pipelines", "daily", *words)
+        found["more_names"] = more
+        found["daily_more_seconds"] = run_seconds(project, "--pipelines", "daily", *words)
+        found["seconds_per_thousand_names"] = (found["daily_more_seconds"] - found["daily_seconds"]) / more * 1000
     return {name: round(value, 2) for name, value in found.items()}
 
 
@@ -111,10 +130,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--names", type=int, default=500)
     parser.add_argument("--years", type=int, default=21)
+    parser.add_argument("--more", type=int, default=1000, help="names that are added at last; 0 adds none")
     parser.add_argument("--folder", type=Path, help="keep everything there")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(measure(given.names, given.years, given.folder or Path(folder))))
+        print(json.dumps(measure(given.names, given.years, given.folder or Path(folder), given.more)))
 
 
 if __name__ == "__main__":
