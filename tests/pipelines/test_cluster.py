@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from quant_pipeline.backtest import combination_engine
 from quant_pipeline.common.exceptions import ClusterError, ConfigurationError, ModelError
+from quant_pipeline.common.memory import usable_memory
 from quant_pipeline.common.tasks import places_elsewhere, run_tasks, tasks_on
 from quant_pipeline.datasets.bundle import BundlesByWindow
 from quant_pipeline.datasets.panel import YearlyPanel
@@ -29,7 +31,7 @@ from quant_pipeline.pipelines.tuning.nodes import search_hyper_parameters
 from quant_pipeline.project import cluster_tasks
 from quant_pipeline.project.cluster import Sessions, connect, run_namespaces
 from quant_pipeline.project.cluster_tasks import ClusterWorkers, Packed, _Batch, _dumped
-from tests.helpers.cluster_tasks import refuse, weigh
+from tests.helpers.cluster_tasks import refuse, tell_memory, weigh
 from tests.helpers.toy_search import toy
 from tests.helpers.whole_path import AS_OF, inputs_of_training, parameters
 
@@ -73,6 +75,12 @@ def test_tasks_keep_their_order_and_run_in_other_processes(workers):
     assert [value for value, _ in there] == [value for value, _ in here]
     assert {process for _, process in here} == {os.getpid()}
     assert os.getpid() not in {process for _, process in there}
+
+
+def test_workers_share_the_memory_of_a_machine(workers):
+    (here,), (there,) = twice(workers, lambda: list(run_tasks(tell_memory, None, [0])))
+    assert here == usable_memory()
+    assert there <= psutil.virtual_memory().total // 2
 
 
 def test_what_a_task_raises_is_raised_here(workers):
