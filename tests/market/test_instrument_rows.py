@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.market.instrument_rows import (
+    are_sorted_and_different,
     begins,
     change_from_row_before,
     number_instruments,
@@ -32,6 +33,15 @@ def test_names_from_several_tables_are_numbered_as_those_of_one():
     parts = [pd.DataFrame({"instrument": pd.array(names, dtype="str")}) for names in (["A", "A"], ["A", "B"], ["C"])]
     codes, names = number_instruments(pd.concat(parts, ignore_index=True))
     assert (codes.tolist(), names.tolist(), names.name) == ([0, 0, 0, 1, 2], ["A", "B", "C"], None)
+
+
+def test_rows_are_in_order_where_names_and_then_dates_rise():
+    days = pd.to_datetime(["2024-01-03", "2024-01-04", "2024-01-03"])
+    rows = pd.DataFrame({"instrument": pd.array(["AAA", "AAA", "BBB"], dtype="str"), "date": days})
+    assert are_sorted_and_different(rows)
+    assert are_sorted_and_different(rows.head(0))
+    for other in (rows.iloc[[1, 0, 2]], rows.iloc[[0, 0, 2]], rows.iloc[[2, 0, 1]], rows.iloc[[0, 2, 1]]):
+        assert not are_sorted_and_different(other)
 
 
 def test_a_change_never_reaches_over_to_another_instrument():

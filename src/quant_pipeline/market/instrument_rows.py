@@ -47,6 +47,15 @@ def sorted_by_instrument(table: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(["instrument", "date"], kind="stable", ignore_index=True)
 
 
+def are_sorted_and_different(table: pd.DataFrame, moment: str = "date") -> bool:
+    """Return whether rows are sorted by instrument and moment, and no two are of the same."""
+    codes, names = number_instruments(table)
+    first, moments = begins(codes), table[moment].to_numpy()
+    later = np.append(True, moments[1:] > moments[:-1])[: len(moments)]
+    is_together = np.count_nonzero(first) == len(names) and names.is_monotonic_increasing
+    return bool(is_together and (first | later).all())
+
+
 def place_in_instrument(first: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """Count the rows of each instrument, which lie together, from 0; `first` marks the first of each."""
     starts = np.flatnonzero(first)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from quant_pipeline.market.instrument_rows import begins, number_instruments
+from quant_pipeline.market.instrument_rows import are_sorted_and_different
 from quant_pipeline.market.price_adjustment import KINDS
 
 FINITE = pa.Check.lt(float("inf"))
@@ -19,10 +18,7 @@ INSTRUMENT = pa.Column(str, pa.Check.str_length(min_value=1))
 
 def _is_alone(table: pd.DataFrame) -> pd.Series:
     """Return which rows are the only one of their date and instrument; sorted ones are not looked up."""
-    codes, names = number_instruments(table)
-    first, dates = begins(codes), table["date"].to_numpy()
-    later = np.append(True, dates[1:] > dates[:-1])[: len(dates)]
-    if np.count_nonzero(first) == len(names) and (first | later).all():
+    if are_sorted_and_different(table):
         return pd.Series(True, index=table.index)
     return ~table.duplicated(["date", "instrument"], keep=False)
 

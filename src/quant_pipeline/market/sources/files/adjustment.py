@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.market.instrument_rows import number_instruments
 from quant_pipeline.market.sources.files.draft import PRICES, Draft
 from quant_pipeline.market.sources.files.layouts import ALL, NONE
 
@@ -71,6 +72,8 @@ def _is_odd(ratio: float) -> bool:
 
 def refuse_mixed_adjustment(draft: Draft) -> None:
     """Refuse instruments some of whose bars are adjusted and others are not: the return between them is of neither."""
+    if draft.rows["adjusted"].nunique() <= 1:
+        return
     kinds = draft.rows["adjusted"].groupby(draft.rows["instrument"])
     mixed = kinds.transform("nunique") > 1
     what = "some of its bars are adjusted and some are not, so that a return between them is wrong; export all alike"
@@ -90,8 +93,8 @@ def check_dividends(draft: Draft) -> None:
     draft.refuse_rows(wrong, texts, whole_instrument=True)
     rows = draft.rows
     paid = (rows["dividend"] > 0) & ~rows["no_dividend"].astype(bool)
-    payments = paid.groupby(rows["instrument"]).transform("sum")
-    bars = rows.groupby("instrument")["dividend"].transform("size")
+    codes, _ = number_instruments(rows)
+    payments, bars = np.bincount(codes, paid)[codes], np.bincount(codes)[codes]
     what = (
         "has a dividend on most bars: a rate or a sum that is carried on, not what was paid on that day; leave it on "
         "the ex-dates alone, or name the column in `ignored_columns`"

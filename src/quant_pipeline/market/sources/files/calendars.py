@@ -11,6 +11,7 @@ import pandas as pd
 
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.market.instrument_rows import begins, number_instruments, sorted_by_instrument
 
 CANDIDATES = (
     "XNYS", "24/7", "XSHG", "XHKG", "XTKS", "XLON", "XETR", "XPAR", "XTSE", "XBOM", "XASX", "XTAI", "BVMF",
@@ -207,10 +208,11 @@ def _hint(instruments: pd.Index, layouts: set[str]) -> str:
 
 def length_of_bars(rows: pd.DataFrame) -> str:
     """Return ``daily``, ``weekly`` or ``monthly`` by the days between the bars of each instrument."""
-    ordered = rows[["instrument", "date"]].drop_duplicates().sort_values(["instrument", "date"], kind="stable")
-    days = ordered["date"].diff().dt.days[ordered["instrument"].eq(ordered["instrument"].shift())]
+    ordered = sorted_by_instrument(rows[["instrument", "date"]])
+    step = np.diff(ordered["date"].to_numpy())[~begins(number_instruments(ordered)[0])[1:]]
+    days = step[step > np.timedelta64(0)] // np.timedelta64(1, "D")
     if len(days) < 4:
         return "daily"
-    if days.between(6, 8).mean() > 0.6:
+    if ((days >= 6) & (days <= 8)).mean() > 0.6:
         return "weekly"
-    return "monthly" if days.between(27, 34).mean() > 0.6 else "daily"
+    return "monthly" if ((days >= 27) & (days <= 34)).mean() > 0.6 else "daily"

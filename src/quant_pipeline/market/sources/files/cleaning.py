@@ -7,6 +7,7 @@ import pandas as pd
 
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.data import SourceProblem
+from quant_pipeline.market.instrument_rows import are_sorted_and_different
 from quant_pipeline.market.sources.files.draft import PRICES, Draft
 from quant_pipeline.market.sources.files.instrument_names import case_twins, fault_of, share_twins, tidy_name
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
@@ -155,6 +156,8 @@ def merge_duplicates(draft: Draft, moment: str = "date") -> None:
         Column that says when a bar is: ``moment`` for bars shorter than a session.
     """
     key = ["instrument", moment]
+    if are_sorted_and_different(draft.rows, moment):
+        return
     draft.rows = draft.rows.sort_values([*key, "file", "line"], kind="stable", ignore_index=True)
     rows = draft.rows[draft.rows.duplicated(key, keep=False)]
     if rows.empty:

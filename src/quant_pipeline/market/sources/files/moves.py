@@ -99,6 +99,8 @@ def refuse_mixed_columns(draft: Draft) -> None:
     rows = draft.rows
     top, bottom = rows[["open", "close"]].max(axis=1), rows[["open", "close"]].min(axis=1)
     outside = (top > rows["high"] * (1 + MIXED)) | (bottom < rows["low"] * (1 - MIXED))
+    if not outside.any():
+        return
     share = outside.groupby(rows["instrument"]).transform("mean")
     mixed = outside & (share > 0.5) & (rows.groupby("instrument")["close"].transform("size") > 5)
     what = "open or close lies outside of low and high in most rows: the columns are mixed up; set `columns`"

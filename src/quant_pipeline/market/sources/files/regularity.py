@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.market.instrument_rows import begins, number_instruments
 from quant_pipeline.market.sources.files.draft import PRICES, Draft
 
 ALWAYS_OPEN = "24/7"
@@ -41,10 +43,12 @@ def refuse_other_lengths(draft: Draft, calendar: str) -> None:
     The rows are sorted by instrument and date, and most of them are daily.
     """
     for name, least, most in (("weekly", 6, 8), ("monthly", 27, 34)):
-        names = draft.rows["instrument"]
-        days = draft.rows["date"].diff().dt.days.where(names.eq(names.shift()))
-        inside = days.between(least, most).where(days.notna()).astype("float64").groupby(names)
-        longer = (inside.transform("mean") > _MOST) & (inside.transform("count") >= _FEW)
+        codes, _ = number_instruments(draft.rows)
+        again = ~begins(codes)
+        days = np.append(0, np.diff(draft.rows["date"].to_numpy()) // np.timedelta64(1, "D"))[: len(codes)]
+        count = np.bincount(codes, again)
+        inside = np.bincount(codes, again & (days >= least) & (days <= most))
+        longer = ((inside / np.maximum(count, 1) > _MOST) & (count >= _FEW))[codes]
         what = f"its bars are {name}, those of the others daily; export it again with one bar a session, or exclude it"
         draft.refuse_rows(longer, what, whole_instrument=True)
     if calendar != ALWAYS_OPEN:
