@@ -43,6 +43,7 @@ def test_a_job_gives_way_to_answers_and_leaves_them_a_core(desk):
     here = sorted(os.sched_getaffinity(0))
     assert sorted(command.cpu_affinity()) == (here[1:] or here)
     assert command.nice() == min(os.nice(0) + 10, 19)
+    assert command.environ()["OMP_WAIT_POLICY"] == os.environ.get("OMP_WAIT_POLICY", "passive")
     session = Path(f"/proc/{command.pid}/autogroup")
     if session.is_file():
         assert session.read_text().split()[-1] == "10"

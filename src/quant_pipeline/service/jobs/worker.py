@@ -233,7 +233,8 @@ def _give_way(cores: int | None) -> None:
 
 def _run(job: Job, setting: JobSetting, output: Path, is_wanted: Callable[[], bool]) -> int:
     words = command_of(job.kind, job.request, setting.environment, setting.params)
-    environment = {**os.environ, MARK: job.id}
+    # Threads of a job that wait for each other sleep: those of LightGBM would hold cores that others want.
+    environment = {"OMP_WAIT_POLICY": "passive", **os.environ, MARK: job.id}
     if setting.threads is not None:
         names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         environment |= dict.fromkeys(names, str(setting.threads))
