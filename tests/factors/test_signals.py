@@ -17,10 +17,14 @@ DAYS = pd.bdate_range("2023-01-02", periods=SESSIONS, unit="ns")
 
 
 def bars_of(seed, suspended=()):
-    """Random bars of one instrument, without those of its suspended sessions."""
+    """Random bars of one instrument, without those of its suspended sessions.
+
+    Prices are whole 64ths, which float32 adds without rounding: signals that ask whether a price rose have one answer.
+    """
     random = np.random.default_rng(seed)
     close = 50 * np.exp(np.cumsum(random.normal(0, 0.02, SESSIONS)))
     high, low = (close * np.exp(sign * np.abs(random.normal(0, 0.01, SESSIONS))) for sign in (1, -1))
+    close, high, low = (np.round(64 * price) / 64 for price in (close, high, low))
     volume = random.integers(1_000, 100_000, SESSIONS).astype("float64")
     bars = pd.DataFrame({"date": DAYS, "instrument": "A", "high": high, "low": low, "close": close, "volume": volume})
     bars = bars.assign(open=bars["close"], vwap=bars["close"], factor=1.0, sector=0.0)
