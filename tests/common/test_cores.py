@@ -68,10 +68,39 @@ def test_warnings_of_numpy_are_those_that_the_caller_wants(two_cores):
         ({"inner": "max 100000\n"}, None),
         ({"inner": "max 100000\n", "outer": "150000 100000\n"}, 2),
         ({"inner": "50000 100000\n", "outer": "400000 100000\n"}, 1),
+        ({"inner": "", "outer": "200000 100000\n"}, 2),
+        ({"inner": "max\n"}, None),
+        ({"inner": "100000\n"}, None),
+        ({"inner": "many 100000\n"}, None),
+        ({"inner": "100000 0\n"}, None),
+        ({"inner": "1 2 3\n"}, None),
+        ({"inner": f"{'9' * 5000} 1\n"}, None),
     ],
 )
 def test_control_groups_limit_the_cores(tmp_path, limits, cores):
     assert _cores_of_groups(*groups_of(tmp_path, **limits)) == cores
+
+
+def test_names_of_control_groups_may_be_any_bytes(tmp_path):
+    groups, own = groups_of(tmp_path, inner="200000 100000\n")
+    own.write_bytes(b"3:cpu:/\xff\xfe\n" + own.read_bytes())
+    assert _cores_of_groups(groups, own) == 2
+
+
+def test_no_more_calls_run_at_once_than_there_is_memory_for(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
+    running, seen, lock = [], [], threading.Lock()
+
+    def call(item):
+        with lock:
+            running.append(item)
+            seen.append(len(running))
+        with lock:
+            running.remove(item)
+        return threading.get_ident()
+
+    assert len(set(map_on_cores(call, range(200), most=3))) <= 3
+    assert max(seen) <= 3
 
 
 def test_a_machine_without_control_groups_has_no_limit(tmp_path):

@@ -41,6 +41,12 @@ def test_a_control_group_and_those_above_it_limit_a_process(machine, group):
     assert usable_memory() == 8 * GIB
 
 
+@pytest.mark.parametrize("text", ["", "many", "-1", "0", "9" * 5000, "1.5"])
+def test_what_is_no_limit_is_left_out(machine, text):
+    limit(machine / "slice" / "job", "memory.max", text)
+    assert usable_memory() == 64 * GIB
+
+
 def test_a_machine_without_control_groups_has_no_limit_by_them(machine, monkeypatch):
     monkeypatch.setattr(memory, "OWN", machine / "absent")
     assert usable_memory() == 64 * GIB

@@ -142,6 +142,15 @@ def test_bits_do_not_depend_on_cores_or_on_the_size_of_blocks(panel, steps, monk
         assert_same_bits(result, results[0])
 
 
+def test_a_panel_of_doubles_is_neutralised_as_one_of_singles(panel):
+    given = panel[["holes", "sector", "noise"]]
+    steps = ProcessorChain([Neutralise(sector="sector", size="noise")])
+    doubles = given.astype("float64") + np.float64(1e-12)
+    doubles["sector"] = given["sector"].astype("float64")
+    singles = doubles.astype("float32").assign(noise=doubles["noise"])
+    assert_same_bits(steps.transform(doubles)["holes"], steps.transform(singles)["holes"])
+
+
 @pytest.mark.parametrize("steps", CHAINS.values(), ids=CHAINS)
 def test_rows_in_any_order_have_the_values_of_sorted_ones(panel, steps):
     mixed = panel.iloc[np.random.default_rng(2).permutation(len(panel))]

@@ -26,7 +26,7 @@ def read_of_groups(groups: Path, own: Path, name: str, controller: str = "", for
         at version 2 alone.
     """
     try:
-        lines = own.read_text(encoding="utf-8").splitlines()
+        lines = own.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return
     for number, controllers, path in (line.split(":", 2) for line in lines if line.count(":") > 1):

@@ -49,12 +49,14 @@ def on_one_core() -> Iterator[None]:
         _here.is_on_one = before
 
 
-def map_on_cores(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+def map_on_cores(function: Callable[[Item], Result], items: Iterable[Item], most: int | None = None) -> list[Result]:
     """Call a function for every item, on all cores that there are; see `each_on_cores`."""
-    return list(each_on_cores(function, items))
+    return list(each_on_cores(function, items, most))
 
 
-def each_on_cores(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def each_on_cores(
+    function: Callable[[Item], Result], items: Iterable[Item], most: int | None = None
+) -> Iterator[Result]:
     """Call a function for every item, on all cores that there are.
 
     Parameters
@@ -63,6 +65,8 @@ def each_on_cores(function: Callable[[Item], Result], items: Iterable[Item]) -> 
         Its result depends on its argument alone. Within it there is one core.
     items
         What it is called with; all at once.
+    most
+        Most calls at the same time, where each takes memory of its own; None for as many as there are cores.
 
     Yields
     ------
@@ -70,7 +74,7 @@ def each_on_cores(function: Callable[[Item], Result], items: Iterable[Item]) -> 
         In the order of the items. What the first of them raises is raised here, and no other begins then.
     """
     given = list(items)
-    threads = min(usable_cores(), len(given))
+    threads = min(usable_cores(), len(given), most or len(given))
     if threads <= 1:
         yield from map(function, given)
         return
@@ -92,8 +96,14 @@ def each_on_cores(function: Callable[[Item], Result], items: Iterable[Item]) -> 
 @cache
 def _cores_of_groups(groups: Path, own: Path) -> int | None:
     """Return the cores whose time the control groups of this process leave it, rounded up; None without a limit."""
-    limits = (text.split() for text in read_of_groups(groups, own, "cpu.max"))
-    # "max": no limit.
-    return min(
-        (max(math.ceil(int(quota) / int(period)), 1) for quota, period in limits if quota != "max"), default=None
-    )
+    limits = (_cores_of(text) for text in read_of_groups(groups, own, "cpu.max"))
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _cores_of(limit: str) -> int | None:
+    """Return the cores that a quota and its period are worth; None for no limit, and for what is none."""
+    try:
+        quota, period = map(int, limit.split())
+        return max(math.ceil(quota / period), 1)
+    except (ValueError, ArithmeticError):
+        return None

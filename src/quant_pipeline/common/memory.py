@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 
@@ -40,7 +40,8 @@ def share_of_memory(most: int | None) -> Iterator[None]:
 
 
 def _limits_of_groups() -> Iterator[int]:
-    """Yield the limits of the control groups of this process; a group without one says "max"."""
+    """Yield the limits of the control groups of this process; "max", and what is no number, is none."""
     for text in read_of_groups(GROUPS, OWN, "memory.max", "memory", "memory.limit_in_bytes"):
-        if text.isdigit():
-            yield int(text)
+        with suppress(ValueError):
+            if (limit := int(text)) > 0:
+                yield limit

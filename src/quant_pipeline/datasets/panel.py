@@ -24,6 +24,8 @@ from quant_pipeline.datasets.stored_panel import StoredPanel
 from quant_pipeline.models.panels import FeaturePanel, MemoryPanel
 
 MANIFEST = "_manifest.json"
+WRITTEN_AT_ONCE = 4
+"""Most years that are written side by side: each takes a copy of its own."""
 """Readers of Parquet folders (pyarrow, polars, DuckDB) pass over names that begin with an underscore."""
 
 
@@ -124,14 +126,14 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
     def _write_part(
         self, part: pd.DataFrame, known: dict[str, dict[str, Any]], replacements: ExitStack
     ) -> dict[str, dict[str, Any]]:
-        """Write the years of a part, on all cores; return what the manifest says of them."""
+        """Write the years of a part, some side by side; return what the manifest says of them."""
         schema = schema_of(part)
 
         def write(year: tuple[int, pd.DataFrame]) -> tuple[str, dict[str, Any]]:
             name = f"{year[0]}.parquet"
             return name, self._write_year(name, to_arrow(year[1], schema), known.get(name, {}), replacements)
 
-        return dict(map_on_cores(write, split_by_year(part)))
+        return dict(map_on_cores(write, split_by_year(part), WRITTEN_AT_ONCE))
 
     def _write_year(self, name: str, table: pa.Table, known: dict[str, Any], replacements: ExitStack) -> dict[str, Any]:
         """Write a year, unless its file holds the same already; return what the manifest says of it."""

@@ -133,7 +133,7 @@ class NeutraliseProcessor(ComparingProcessor):
 
         def change(given: npt.NDArray[Any], out: Floats, factors: slice) -> None:
             for name, values, column in zip(features.columns[factors], given.T, out.T, strict=True):
-                known = rows.compared(values)
+                known = rows.compared(values.astype(np.float32, copy=False))
                 if name not in exposures:
                     known = neutralise(np.where(unknown, np.nan, known), sessions, groups, size)
                 column[...] = known
