@@ -155,3 +155,26 @@ def test_a_file_has_a_dictionary_of_names_and_dates_and_none_of_numbers(place):
     with_dictionary = {name for name, each in columns.items() if "RLE_DICTIONARY" in each.encodings}
     assert (columns.keys(), with_dictionary) == (set(TABLE.columns), {"date", "instrument"})
     assert table_at(place).load_where("instrument", ["BBB"])["close"].tolist() == [1.0, 3.0, 5.0]
+
+
+def test_what_the_catalog_asks_for_beside_the_table_is_done_although_it_has_not_changed(place):
+    MarketTable(filepath=str(place), as_of="2025-01-02", csv_twin=True).save(TABLE)
+    assert place.with_suffix(".csv").exists()
+    MarketTable(filepath=str(place), as_of="2025-01-02", save_args={"row_group_size": 2}).save(TABLE)
+    assert pq.ParquetFile(place).num_row_groups == 3
+    chosen = MarketTable(filepath=str(place), as_of="2025-01-02", load_args={"columns": ["date", "close"]})
+    chosen.save(TABLE)
+    assert chosen.load().columns.tolist() == ["date", "close"]
+
+
+def test_singles_differ_by_their_sign_of_zero_too(place):
+    singles = TABLE.astype({"close": "float32"})
+    table_at(place).save(singles)
+    assert not written_again(place, singles.copy())
+    assert written_again(place, singles.assign(close=-singles["close"].where(singles["close"] == 0, -singles["close"])))
+
+
+def test_a_table_without_its_dates_is_saved(place):
+    undated = TABLE.drop(columns="date")
+    table_at(place).save(undated)
+    pd.testing.assert_frame_equal(pd.read_parquet(place), undated)

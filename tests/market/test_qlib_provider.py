@@ -171,3 +171,24 @@ def test_two_processes_that_write_the_provider_leave_the_whole_of_one(adjusted, 
     assert stored == sorted(line.split("\t")[0].lower() for line in listed)
     assert len(stored) in (2, 6)
     assert all(len(list(path.iterdir())) == 8 for path in (folder / "features").iterdir())
+
+
+def test_members_on_dates_that_are_no_sessions_are_in_no_range(adjusted, sessions, tmp_path):
+    name = adjusted["instrument"].iloc[0]
+    before, after = sessions[0] - pd.Timedelta(days=4), sessions[-1] + pd.Timedelta(days=4)
+    dates = [before, sessions[3], sessions[4], sessions[7], after]
+    write_provider(adjusted, sessions, tmp_path / "qlib", pd.DataFrame({"date": dates, "instrument": name}))
+    assert (tmp_path / "qlib" / "instruments" / "universe.txt").read_text() == (
+        f"{name}\t{sessions[3]:%Y-%m-%d}\t{sessions[4]:%Y-%m-%d}\n{name}\t{sessions[7]:%Y-%m-%d}\t{sessions[7]:%Y-%m-%d}\n"
+    )
+
+
+def test_a_session_that_a_benchmark_has_twice_moves_no_later_one(market, adjusted, sessions, tmp_path):
+    benchmark = market.benchmark.iloc[:10]
+    # As many rows as sessions, one of which is there twice and one not at all.
+    doubled = pd.concat([benchmark.iloc[:3], benchmark.iloc[2:5], benchmark.iloc[6:]])
+    write_provider(adjusted, sessions, tmp_path / "qlib", benchmark=doubled)
+    close = np.fromfile(tmp_path / "qlib" / "features" / "benchmark" / "close.day.bin", dtype="<f4")[1:]
+    expected = benchmark["total_return_close"].to_numpy(dtype="<f4").copy()
+    expected[5] = np.nan
+    np.testing.assert_array_equal(close, expected)

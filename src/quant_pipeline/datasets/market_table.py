@@ -61,10 +61,15 @@ class MarketTable(PointInTimeTable):
     def save(self, data: pd.DataFrame) -> None:
         """Write the table, unless its file holds it, and keep what the nodes of the run will load."""
         self._kept = None
-        if not self._holds(data):
+        if not self._is_plain or not self._holds(data):
             super().save(data)
-        if _is_loaded_as_it_is(data):
+        if self._is_plain and _is_loaded_as_it_is(data, self._column):
             self._keep(self._state(), cut_at(data, self._as_of, self._column).copy(deep=False))
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether the catalog asks for nothing that changes what is written, or what is loaded of it."""
+        return not self._load_args and self._save_args == self.DEFAULT_SAVE_ARGS and not self._csv_twin
 
     def _keep(self, state: _State | None, table: pd.DataFrame) -> None:
         if state is not None and table.memory_usage(index=False).sum() <= MOST_KEPT:
@@ -114,12 +119,14 @@ def _has_rows_of(file: pq.ParquetFile, table: pa.Table) -> bool:
 
 def _same_bits(one: pa.ChunkedArray, other: pa.ChunkedArray) -> bool:
     """Whether two columns of one type have the same values; numbers count as the same when their bits are."""
-    if pa.types.is_float64(one.type):
-        one, other = (pa.chunked_array([chunk.view(pa.int64()) for chunk in each.chunks]) for each in (one, other))
+    if pa.types.is_floating(one.type):
+        whole = {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}[one.type.bit_width]
+        one, other = (pa.chunked_array([chunk.view(whole) for chunk in each.chunks]) for each in (one, other))
     return bool(one.equals(other))
 
 
-def _is_loaded_as_it_is(table: pd.DataFrame) -> bool:
+def _is_loaded_as_it_is(table: pd.DataFrame, dates: str) -> bool:
     """Whether a table comes out of its file with the same types and rows, so that it can stand for what is loaded."""
-    kinds = {str(kind) for kind in table.dtypes}
-    return kinds <= {"datetime64[ns]", "float64", "str"} and table.index.equals(pd.RangeIndex(len(table)))
+    kinds = {str(name): str(kind) for name, kind in table.dtypes.items()}
+    is_plain = set(kinds.values()) <= {"datetime64[ns]", "float64", "str"} and kinds.get(dates) == "datetime64[ns]"
+    return is_plain and table.index.equals(pd.RangeIndex(len(table)))

@@ -226,11 +226,12 @@ def _write_universe(folder: Path, name: str, ranges: list[tuple[str, pd.Timestam
 
 
 def _ranges(members: pd.DataFrame, sessions: pd.DatetimeIndex) -> list[tuple[str, pd.Timestamp, pd.Timestamp]]:
-    """Return the ranges of sessions in which every instrument is a member without a break."""
+    """Return the ranges of sessions in which every instrument is a member without a break; other dates are left out."""
     codes, names = pd.factorize(members["instrument"], sort=True)
+    place = sessions.get_indexer(pd.DatetimeIndex(members["date"]))
     # With a session before the first and after the last, in which none is a member.
     is_member = np.zeros((len(names), len(sessions) + 2), dtype=np.int8)
-    is_member[codes, sessions.get_indexer(pd.DatetimeIndex(members["date"])) + 1] = 1
+    is_member[codes[place >= 0], place[place >= 0] + 1] = 1
     step = np.diff(is_member, axis=1)
     (who, starts), (_, ends) = np.nonzero(step == 1), np.nonzero(step == -1)
     return list(zip(map(str, names[who]), sessions[starts], sessions[ends - 1], strict=True))
@@ -255,9 +256,8 @@ def _benchmark_series(benchmark: pd.DataFrame, sessions: pd.DatetimeIndex) -> _S
 
 
 def _on_calendar(values: npt.NDArray[np.float32], place: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-    n_sessions = int(place[-1] - place[0]) + 1
-    if n_sessions == len(values):
+    if (np.diff(place) == 1).all():
         return values
-    series = np.full(n_sessions, np.nan, dtype="<f4")
+    series = np.full(int(place[-1] - place[0]) + 1, np.nan, dtype="<f4")
     series[place - place[0]] = values
     return series
