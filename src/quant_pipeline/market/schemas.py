@@ -16,29 +16,39 @@ DATE = pa.Column("datetime64[ns]")
 INSTRUMENT = pa.Column(str, pa.Check.str_length(min_value=1))
 
 
-def _is_alone(table: pd.DataFrame) -> pd.Series:
-    """Return which rows are the only one of their date and instrument; sorted ones are not looked up."""
-    if are_sorted_and_different(table):
-        return pd.Series(True, index=table.index)
-    return ~table.duplicated(["date", "instrument"], keep=False)
-
-
-ONE_BAR_A_SESSION = pa.Check(
-    _is_alone, name="one_bar_a_session", error="a session has one bar of an instrument", ignore_na=False
-)
-
-
 class LargeTableSchema(pa.DataFrameSchema):
-    """A schema of a large table, which is checked without the copy that pandera makes of it: nothing is changed."""
+    """A schema of a large table of dates and instruments; it says what pandera says of the same table.
+
+    It is checked without the copy that pandera makes of it, as nothing is changed, and rows that are sorted are not
+    looked up among each other.
+
+    Parameters
+    ----------
+    columns, given
+        As of `pandera.DataFrameSchema`; rows are unique by date and instrument.
+    """
+
+    def __init__(self, columns: dict[str, pa.Column], **given: Any) -> None:
+        super().__init__(columns, unique=["date", "instrument"], **given)
+        # Messages of pandera name the class of the schema.
+        self._of_any = pa.DataFrameSchema(columns, unique=["date", "instrument"], **given)
+        self._of_sorted = pa.DataFrameSchema(columns, **given)
 
     def validate(self, check_obj: pd.DataFrame, *args: Any, **kwargs: Any) -> pd.DataFrame:
         """Check a table, and return it; see `pandera.DataFrameSchema.validate`."""
-        return super().validate(check_obj.copy(deep=False), *args, **{**kwargs, "inplace": True})
+        schema = self._of_sorted if _is_sorted(check_obj) else self._of_any
+        return schema.validate(check_obj.copy(deep=False), *args, **{**kwargs, "inplace": True})
 
-    @classmethod
-    def get_backend(cls, check_obj: Any = None, check_type: type | None = None) -> Any:
-        """Return what checks a table: that of pandera, which looks for it by the class of the schema."""
-        return pa.DataFrameSchema.get_backend(check_obj, check_type)
+
+def _is_sorted(table: pd.DataFrame) -> bool:
+    """Return whether rows are of different sessions and sorted; not so where the columns are not of their types."""
+    types = dict(zip(table.columns, table.dtypes, strict=True))
+    return (
+        table.columns.is_unique
+        and pd.api.types.is_datetime64_dtype(types.get("date"))
+        and isinstance(types.get("instrument"), pd.StringDtype)
+        and are_sorted_and_different(table)
+    )
 
 
 BARS_SCHEMA = LargeTableSchema(
@@ -49,7 +59,6 @@ BARS_SCHEMA = LargeTableSchema(
         "volume": pa.Column(float, NOT_NEGATIVE),
         "vendor_adjusted_close": pa.Column(float, nullable=True, required=False),
     },
-    checks=ONE_BAR_A_SESSION,
     strict=True,
     name="bars",
 )
@@ -88,7 +97,6 @@ ADJUSTED_BARS_SCHEMA = LargeTableSchema(
         "volume": pa.Column(float, NOT_NEGATIVE),
         "sector": pa.Column(float, NOT_NEGATIVE, required=False),
     },
-    checks=ONE_BAR_A_SESSION,
     strict=True,
     name="adjusted_bars",
 )

@@ -18,9 +18,9 @@ AUTO = FilesMarketParameters()
 NAMES = ("AAA", "bbb", "CC.US", "sh600000")
 
 
-def require_same(one, other):
+def require_same(one, other, but=()):
     for field in dataclasses.fields(one):
-        if field.name != "rows":
+        if field.name not in ("rows", *but):
             assert getattr(one, field.name) == getattr(other, field.name), field.name
     assert (one.rows is None) == (other.rows is None)
     if one.rows is not None:
@@ -39,7 +39,10 @@ def write(folder, contents):
 
 def require_alone_and_together(files, folder, options=AUTO):
     for reading, file in zip(read_files(files, folder, options), files, strict=True):
-        require_same(reading, read_file(file, folder, options))
+        alone = read_file(file, folder, options)
+        require_same(reading, alone)
+        # Texts have no head: what was added to them is not read alone.
+        require_same(alone, read_file(file, folder, options, as_text=True), but=["head"])
 
 
 PLAIN = "\n".join([HEADER, *rows()]) + "\n"
@@ -72,12 +75,88 @@ ODD = {
     "of another column more": "\n".join([f"{HEADER},ticker", *(f"{line},ZZZ" for line in rows())]),
     "of a currency": "\n".join([f"{HEADER},currency", *(f"{line},USD" for line in rows())]),
     "packed by name": b"PK\x03\x04" + PLAIN.encode(),
+    "of half a last end of line": PLAIN[:-1] + "\r",
+    "of a cell without an end": PLAIN.replace("timestamp", "x" * 140_000, 1),
 }
 
 
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
 def test_a_file_unlike_the_others_changes_none_of_them(tmp_path, odd):
     require_alone_and_together(write(tmp_path, [PLAIN, odd, PLAIN, odd]), tmp_path)
+
+
+DAYS = pd.bdate_range("2024-01-01", periods=40)
+
+
+def databento(price):
+    """Return a text of Databento, of which all prices together say whether they are billionths."""
+    lines = (
+        f"{day:%Y-%m-%d},35,1,1,{price(100 + k)},{price(101 + k)},{price(99)},{price(100)},{k},AAA"
+        for k, day in enumerate(DAYS)
+    )
+    return "\n".join(["ts_event,rtype,publisher_id,instrument_id,open,high,low,close,volume,symbol", *lines]) + "\n"
+
+
+def with_times(first, name=""):
+    """Return a text without a column of that name: a column without one, and times of the day after."""
+    lines = (f"{first(day, k)},{day + pd.Timedelta(days=1):%Y-%m-%d},9,9,9,9,{k}" for k, day in enumerate(DAYS))
+    return "\n".join([f"{name},time,open,high,low,close,volume", *lines]) + "\n"
+
+
+BY_CONTENT = {
+    "billionths": databento(lambda price: int(price * 1e9)),
+    "decimals": databento(lambda price: price + 0.25),
+    "whole numbers": databento(int),
+    "large whole numbers": databento(lambda price: int(price * 1e5)),
+    "dates without a name": with_times(lambda day, k: f"{day:%Y-%m-%d}"),
+    "compact dates without a name": with_times(lambda day, k: f"{day:%Y%m%d}", "index"),
+    "numbers without a name": with_times(lambda day, k: k),
+    "codes or names": "\n".join([f"{HEADER},name", *(f"{line},ZZZ" for line in rows())]) + "\n",
+    "plain": PLAIN,
+    "plain of another price": PLAIN.replace("99.5", "98.5"),
+}
+FOLDERS = ("", "", "", "split=train", "split=2", "dividend=x", "vwap=1", "amount=3", "ticker=ZZZ", "date=2024-01-05")
+
+
+@given(drawn=st.lists(st.tuples(st.sampled_from(sorted(BY_CONTENT)), st.sampled_from(FOLDERS)), min_size=2, max_size=6))
+def test_what_is_judged_by_values_is_judged_of_each_file(tmp_path_factory, drawn):
+    folder = tmp_path_factory.mktemp("judged")
+    files = []
+    for number, (name, inner) in enumerate(drawn):
+        files += write(folder / inner / f"part {number}", [BY_CONTENT[name]])
+    require_alone_and_together(files, folder)
+
+
+def test_decimals_beside_billionths_stay_what_they_are(tmp_path):
+    files = write(tmp_path, [BY_CONTENT["billionths"], BY_CONTENT["whole numbers"], BY_CONTENT["billionths"]])
+    for reading in read_files(files, tmp_path, AUTO):
+        assert set(reading.rows["close"]) == {100.0}, reading.file
+
+
+def test_a_column_without_a_name_that_holds_dates_comes_before_times(tmp_path):
+    (reading,) = read_files(write(tmp_path, [BY_CONTENT["dates without a name"]]), tmp_path, AUTO)
+    assert reading.fields[0] == "date"
+    assert (reading.rows["date"].dt.normalize() == DAYS).all()
+
+
+def test_a_folder_that_is_no_split_stops_no_other(tmp_path):
+    files = write(tmp_path / "split=train", [PLAIN.replace("split_coefficient", "x")]) + write(tmp_path, [PLAIN])
+    odd, good = read_files(files, tmp_path, AUTO)
+    assert "is no split ratio" in odd.problems[0].message
+    assert len(good.rows) == len(rows())
+
+
+def test_no_more_bytes_are_held_together_than_are_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading_together, "LARGEST_GROUP", 2 * len(PLAIN) + 1)
+    held = []
+    parse = reading_together.plain_cells
+    monkeypatch.setattr(
+        reading_together, "plain_cells", lambda text, *more: held.append(len(text)) or parse(text, *more)
+    )
+    files = write(tmp_path, [PLAIN, PLAIN, 3 * PLAIN, PLAIN, PLAIN, PLAIN])
+    require_alone_and_together(files, tmp_path)
+    assert len(held) == 2
+    assert max(held) <= 2 * len(PLAIN)
 
 
 def test_folders_that_say_something_of_their_files_are_heard(tmp_path):

@@ -63,6 +63,11 @@ class Layout:
     two_header_lines: bool = False
     order: tuple[str, ...] = ()
 
+    @property
+    def rows_stand_alone(self) -> bool:
+        """Whether a row means the same whatever the others are; all of them say whether prices are fixed points."""
+        return self.fixed_point == 1.0
+
 
 def _layout(title: str, marks: str = "", without: str = "", **more: object) -> Layout:
     return Layout(title, frozenset(_names(marks)), frozenset(_names(without)), **more)  # type: ignore[arg-type]

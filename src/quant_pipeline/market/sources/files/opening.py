@@ -75,6 +75,8 @@ def open_table(file: Path, folder: Path, options: FilesMarketParameters, as_text
         raise UnreadableFileError(f"cannot be read: {_first_line(error)}") from error
     except (ArrowException, ValueError, KeyError, TypeError, AttributeError, IndexError, NotImplementedError) as error:
         raise UnreadableFileError(f"is damaged: {_first_line(error)}") from error
+    except csv.Error as error:
+        raise UnreadableFileError(f"is damaged in its first lines: {error}") from error
     return _with_partitions(raw, file, folder)
 
 
@@ -92,8 +94,11 @@ def open_text(file: Path, folder: Path, options: FilesMarketParameters) -> Opene
         return None
     if stored.startswith(_PACKED) or b"\0" in stored[:4096] or not text.strip() or text.lstrip()[0] in "<{":
         return None
-    separator = options.separator or _separator(text)
-    header = find_header(_first_rows(text, separator), options.columns)
+    try:
+        separator = options.separator or _separator(text)
+        header = find_header(_first_rows(text, separator), options.columns)
+    except csv.Error:
+        return None
     return OpenedText(stored, text, separator, header) if header.order is None and header.names else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -112,10 +112,14 @@ def read_file(file: Path, folder: Path, options: FilesMarketParameters, as_text:
     except UnreadableFileError as error:
         reading.broken = str(error)
         return reading
-    read = _recognised(reading, raw, options)
-    if raw.of_header is not None and (read.problems or read.broken is not None):
-        return read_file(file, folder, options, as_text=True)
-    return read
+    if raw.of_header is None:
+        return _recognised(reading, raw, _find(raw, options), options)
+    found = _find(raw, options)
+    if _is_typed_for(found.recognised, raw.of_header):
+        read = _recognised(reading, raw, found, options)
+        if not read.problems and read.broken is None:
+            return read
+    return read_file(file, folder, options, as_text=True)
 
 
 def read_tail(
@@ -145,7 +149,7 @@ def read_tail(
     raw = open_tail(file, folder, options, head, content)
     if raw is None:
         return None
-    tail = _recognised(Reading(earlier.file), raw, options)
+    tail = _recognised(Reading(earlier.file), raw, _find(raw, options), options)
     alike = ("layout", "kind", "fields", "day_first", "currency", "title")
     unlike = any(getattr(tail, name) != getattr(earlier, name) for name in alike)
     if unlike or tail.head is None or tail.rows is None or tail.problems:
@@ -162,7 +166,7 @@ def read_field_files(own: dict[str, Path], folder: Path, options: FilesMarketPar
     except UnreadableFileError as error:
         reading.broken = str(error)
         return reading
-    return _recognised(reading, raw, options)
+    return _recognised(reading, raw, _find(raw, options), options)
 
 
 def name_of(file: Path, folder: Path) -> str:
@@ -170,15 +174,34 @@ def name_of(file: Path, folder: Path) -> str:
     return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name
 
 
-def _recognised(reading: Reading, raw: RawTable, options: FilesMarketParameters) -> Reading:
-    names = tuple(str(column) for column in raw.table.columns)
-    # Folders may have added columns to those of the header.
-    by_header = None if raw.of_header is None else recognise_header(names, raw.layout, options)
-    is_enough = by_header is not None and needs_no_content(names, by_header)
-    found = by_header if by_header is not None and is_enough else recognise(raw.table, raw.layout, options)
+class _Found(NamedTuple):
+    """What a file was recognised as, and whether its header was enough for that."""
+
+    recognised: Recognised
+    by_header: bool
+
+
+def _find(raw: RawTable, options: FilesMarketParameters) -> _Found:
+    if raw.of_header is not None:
+        # Folders may have added columns to those of the header.
+        names = tuple(str(column) for column in raw.table.columns)
+        by_header = recognise_header(names, raw.layout, options)
+        if needs_no_content(names, by_header):
+            return _Found(by_header, True)
+    return _Found(recognise(raw.table, raw.layout, options), False)
+
+
+def _is_typed_for(found: Recognised, of_header: Recognised) -> bool:
+    """Whether the cells of a plain file, which have the types that its header says, are of the types to be read."""
+    more = found.columns.items() - of_header.columns.items()
+    return len(found.columns) == len(of_header.columns) + len(more) and {ours for _, ours in more} <= {"instrument"}
+
+
+def _recognised(reading: Reading, raw: RawTable, of: _Found, options: FilesMarketParameters) -> Reading:
+    found = of.recognised
     reading.layout, reading.title = found.name, raw.title
     reading.fields = tuple(found.columns.values())
-    reading.header = names
+    reading.header = tuple(str(column) for column in raw.table.columns)
     if found.missing is not None:
         reading.broken = found.missing
         return reading
@@ -188,10 +211,10 @@ def _recognised(reading: Reading, raw: RawTable, options: FilesMarketParameters)
     if raw.table.empty:
         reading.broken = "has a header and no rows"
         return reading
-    reading.currency = ("", "") if is_enough else currency_of(raw.table, options)
-    if raw.of_header is not None and raw.of_header.columns == found.columns and found.layout.fixed_point == 1.0:
+    reading.currency = ("", "") if of.by_header else currency_of(raw.table, options)
+    if raw.of_header is not None and raw.of_header.columns == found.columns and found.layout.rows_stand_alone:
         reading.head = raw.head
-    if is_enough:
+    if of.by_header:
         of_file = _instruments(None, len(raw.table), Path(reading.file), options)
         reading.rows = plain_rows(raw.table, raw.lines, found, of_file)
     if reading.rows is None:

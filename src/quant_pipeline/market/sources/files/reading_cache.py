@@ -24,7 +24,7 @@ from quant_pipeline.market.sources.files.parsing import Reading, name_of, read_t
 from quant_pipeline.market.sources.files.raw_table import Head
 from quant_pipeline.market.sources.files.reading_together import TOGETHER, read_files
 
-VERSION = 10
+VERSION = 11
 ENDING = ".arrow"
 _FORMER = ".parquet"
 _FACTS = b"reading"

@@ -2,7 +2,7 @@
 
 Most of what reading a small file takes are calls, which a text of many files needs once. Cells of plain files mean the
 same whatever stands beside them, so each file has the rows that it has alone, bit for bit; where one of them is not
-plain, all of its group are read alone.
+plain, or all rows of a file say what one of them means, all of its group are read alone.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from quant_pipeline.market.sources.files.opening import OpenedText, head_of, ope
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.parsing import Reading, name_of, plain_rows, read_file
 from quant_pipeline.market.sources.files.plain_text import PlainCells, plain_cells
-from quant_pipeline.market.sources.files.recognition import needs_no_content
+from quant_pipeline.market.sources.files.recognition import needs_no_content, recognise_header
 
 TOGETHER: Final = 16
 """Files of a group: more of them save no more calls, and leave the cache of a core."""
+LARGEST_GROUP: Final = 1 << 20
+"""Bytes of a group, which are held as texts and tables at once; of larger files calls take little."""
 
 
 class _Opened(NamedTuple):
@@ -53,15 +55,45 @@ def read_files(files: Sequence[Path], folder: Path, options: FilesMarketParamete
     list
         What `read_file` returns of each.
     """
+    found: dict[Path, Reading] = {}
+    for part in _parts(files):
+        for group in _groups_of(part, folder, options):
+            found |= dict(_read_group(group, folder, options))
+    return [found.get(file) or read_file(file, folder, options) for file in files]
+
+
+def _parts(files: Sequence[Path]) -> list[list[Path]]:
+    """Return files that are opened at once; one that is large, or has no other beside it, is not among them."""
+    parts: list[list[Path]] = [[]]
+    n_bytes = 0
+    for file in files:
+        size = _size_of(file)
+        if size > LARGEST_GROUP:
+            continue
+        if n_bytes + size > LARGEST_GROUP:
+            parts.append([])
+            n_bytes = 0
+        parts[-1].append(file)
+        n_bytes += size
+    return [part for part in parts if len(part) > 1]
+
+
+def _groups_of(files: list[Path], folder: Path, options: FilesMarketParameters) -> list[list[_Opened]]:
+    """Open files, and return those of one form together."""
     groups: dict[Hashable, list[_Opened]] = {}
-    for file in files if len(files) > 1 else []:
+    for file in files:
         opened = _open(file, folder, options)
         if opened is not None:
             groups.setdefault(opened.form, []).append(opened)
-    found: dict[Path, Reading] = {}
-    for group in groups.values():
-        found |= dict(_read_group(group, folder, options))
-    return [found.get(file) or read_file(file, folder, options) for file in files]
+    return list(groups.values())
+
+
+def _size_of(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        # What is wrong with the file is said where it is read.
+        return 0
 
 
 def _open(file: Path, folder: Path, options: FilesMarketParameters) -> _Opened | None:
@@ -74,17 +106,23 @@ def _open(file: Path, folder: Path, options: FilesMarketParameters) -> _Opened |
         if not end:
             return None
     before, rows = opened.text[:end], opened.text[end:]
-    return _Opened(file, opened, before, rows if rows.endswith("\n") else f"{rows}\n") if rows else None
+    if not rows or rows.endswith("\r"):
+        # Half an end of a line would be a whole one before the rows of another file.
+        return None
+    return _Opened(file, opened, before, rows if rows.endswith("\n") else f"{rows}\n")
 
 
 def _read_group(group: list[_Opened], folder: Path, options: FilesMarketParameters) -> Iterator[tuple[Path, Reading]]:
     """Yield the files of a group that were read; none of them where one is not plain, or none other is like it."""
+    if len(group) < 2:
+        return
     first = group[0].opened
-    plain = None
-    if len(group) > 1:
-        text = group[0].before + "".join(each.rows for each in group)
-        plain = plain_cells(text, first.separator, first.header, options, first.header.lines)
-    if plain is None or not needs_no_content(first.header.names, plain.found):
+    found = recognise_header(first.header.names, first.header.layout, options)
+    if not (needs_no_content(first.header.names, found) and found.layout.rows_stand_alone):
+        return
+    text = group[0].before + "".join(each.rows for each in group)
+    plain = plain_cells(text, first.separator, first.header, options, first.header.lines)
+    if plain is None:
         return
     counts = [each.rows.count("\n") for each in group]
     lines = np.concatenate([np.arange(count) for count in counts]) + first.header.lines + 1
@@ -103,5 +141,5 @@ def _reading_of(each: _Opened, name: str, rows: pd.DataFrame, plain: PlainCells)
     return Reading(
         name, found.name, rows, fields=tuple(found.columns.values()), header=opened.header.names,
         title=title_of(opened.text, opened.header),
-        head=head_of(opened, len(rows), plain) if found.layout.fixed_point == 1.0 else None,
+        head=head_of(opened, len(rows), plain),
     )  # fmt: skip

@@ -64,6 +64,8 @@ class Recognised:
         Why its bars cannot be read without another option.
     volume_unit
         Shares per unit of volume, by the option, the header or the layout.
+    names_date
+        Whether a name says which column is the date; else it is one without a name that holds dates, or the time.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Recognised:
     missing: str | None = None
     faults: tuple[str, ...] = ()
     volume_unit: float = 1.0
+    names_date: bool = True
 
     @property
     def fields(self) -> set[str]:
@@ -104,7 +107,7 @@ def recognise(table: pd.DataFrame, form: str | None, options: FilesMarketParamet
     own = {theirs: ours for ours, theirs in options.columns.items()}
     name, faults = _choose(set(header.values()), form, options, own)
     layout = layout_of(name)
-    columns = _columns(table, header, layout, own)
+    columns, names_date = _columns(table, header, layout, own)
     lacking = [field for field in REQUIRED if field not in columns.values()]
     missing = None
     others = [column for column in header if column not in columns]
@@ -126,7 +129,7 @@ def recognise(table: pd.DataFrame, form: str | None, options: FilesMarketParamet
     faults += _faults_of_units(units, options) + _said_twice(header, columns)
     unit = units.get("volume")
     stated = layout.volume_unit if unit is None else MULTIPLES.get(unit, 1.0)
-    return Recognised(name, layout, columns, missing, tuple(faults), options.volume_unit or stated)
+    return Recognised(name, layout, columns, missing, tuple(faults), options.volume_unit or stated, names_date)
 
 
 def recognise_header(names: Sequence[str], form: str | None, options: FilesMarketParameters) -> Recognised:
@@ -158,6 +161,8 @@ def _of_header(header: _Header) -> Recognised:
 def needs_no_content(names: Iterable[str], found: Recognised) -> bool:
     """Whether `recognise` finds by a whole table what it has found by its header: nothing in it has to be looked at."""
     others = {column_name(name).name for name in names if name not in found.columns}
+    if not found.names_date and any(map(_is_unnamed, others)):
+        return False
     return found.missing is None and not found.faults and others.isdisjoint(_CURRENCY | _MAYBE_INSTRUMENTS)
 
 
@@ -251,7 +256,10 @@ def _choose(
     return (best[0] if best else PLAIN), []
 
 
-def _columns(table: pd.DataFrame, header: dict[str, str], layout: Layout, own: dict[str, str]) -> dict[str, str]:
+def _columns(
+    table: pd.DataFrame, header: dict[str, str], layout: Layout, own: dict[str, str]
+) -> tuple[dict[str, str], bool]:
+    """Return the file's names to ours, and whether the date is among those that a name says."""
     found: dict[str, str] = {}
     mapped = set(own.values())
     for names in (layout.columns, CANONICAL):
@@ -262,21 +270,24 @@ def _columns(table: pd.DataFrame, header: dict[str, str], layout: Layout, own: d
                 ours = None if ours in mapped else ours
             if ours and column not in found and ours not in found.values():
                 found[column] = ours
-    _find_date(table, header, found)
+    names_date = "date" in found.values()
+    if not names_date:
+        _find_date(table, header, found)
     if "instrument" not in found.values():
         _find_instrument(table, header, found)
-    return {column: found[column] for column in header if column in found}
+    return {column: found[column] for column in header if column in found}, names_date
 
 
 def _find_date(table: pd.DataFrame, header: dict[str, str], found: dict[str, str]) -> None:
     """Take a column without a name, or one of times, for the date where its content is dates."""
-    if "date" in found.values():
-        return
     for column, name in header.items():
-        unnamed = name in ("", "index", "level_0", "unnamed: 0", "0") or name.startswith("unnamed:")
-        if (unnamed and column not in found and _holds_dates(table[column])) or found.get(column) == "time":
+        if (_is_unnamed(name) and column not in found and _holds_dates(table[column])) or found.get(column) == "time":
             found[column] = "date"
             return
+
+
+def _is_unnamed(name: str) -> bool:
+    return name in ("", "index", "level_0", "unnamed: 0", "0") or name.startswith("unnamed:")
 
 
 def _find_instrument(table: pd.DataFrame, header: dict[str, str], found: dict[str, str]) -> None:
