@@ -178,3 +178,17 @@ def test_a_table_without_its_dates_is_saved(place):
     undated = TABLE.drop(columns="date")
     table_at(place).save(undated)
     pd.testing.assert_frame_equal(pd.read_parquet(place), undated)
+
+
+def test_a_file_that_is_replaced_while_a_table_is_compared_with_it_is_read(place, monkeypatch):
+    dataset, holds = table_at(place), MarketTable._holds
+
+    def replace_after(self, data):
+        found = holds(self, data)
+        monkeypatch.undo()
+        table_at(place).save(TABLE.assign(close=7.0))
+        return found
+
+    monkeypatch.setattr(MarketTable, "_holds", replace_after)
+    dataset.save(TABLE)
+    assert dataset.load()["close"].tolist() == [7.0] * 6

@@ -84,16 +84,33 @@ def test_a_panel_that_was_written_again_is_not_mixed_with_what_was_read(written,
         stored.read(slice(0, 1))
 
 
-def test_a_year_that_is_replaced_while_it_is_read_is_refused(written, dataset, monkeypatch):
+@pytest.mark.parametrize("is_misread", [False, True])
+def test_a_year_that_is_replaced_while_it_is_read_is_refused(written, dataset, monkeypatch, is_misread):
     stored, read = dataset.load(), stored_panel._read_values
 
     def replace_first(*arguments):
         dataset.save(written + 1)
         read(*arguments)
+        if is_misread:
+            raise OSError("couldn't deserialize thrift")
 
     monkeypatch.setattr(stored_panel, "_read_values", replace_first)
     with pytest.raises(MarketDataError, match="was written again"):
         stored.read(slice(0, 1))
+
+
+def test_a_panel_that_is_replaced_while_another_process_opens_it_is_refused(written, dataset, monkeypatch):
+    with files_in_sight(True):
+        sent = pickle.dumps(dataset.load())
+    read = stored_panel._read_index
+
+    def replace_first(files):
+        dataset.save(written + 1)
+        return read(files)
+
+    monkeypatch.setattr(stored_panel, "_read_index", replace_first)
+    with pytest.raises(MarketDataError, match="was written again"):
+        pickle.loads(sent)
 
 
 def test_before_its_first_session_it_is_empty(written, tmp_path, dataset):

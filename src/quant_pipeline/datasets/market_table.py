@@ -61,10 +61,13 @@ class MarketTable(PointInTimeTable):
     def save(self, data: pd.DataFrame) -> None:
         """Write the table, unless its file holds it, and keep what the nodes of the run will load."""
         self._kept = None
+        # Before the file is read: one that takes its place meanwhile is another one.
+        state = self._state()
         if not self._is_plain or not self._holds(data):
             super().save(data)
+            state = self._state()
         if self._is_plain and _is_loaded_as_it_is(data, self._column):
-            self._keep(self._state(), cut_at(data, self._as_of, self._column).copy(deep=False))
+            self._keep(state, cut_at(data, self._as_of, self._column).copy(deep=False))
 
     @property
     def _is_plain(self) -> bool:

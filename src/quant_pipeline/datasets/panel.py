@@ -24,9 +24,9 @@ from quant_pipeline.datasets.stored_panel import StoredPanel
 from quant_pipeline.models.panels import FeaturePanel, MemoryPanel
 
 MANIFEST = "_manifest.json"
+"""Readers of Parquet folders (pyarrow, polars, DuckDB) pass over names that begin with an underscore."""
 WRITTEN_AT_ONCE = 4
 """Most years that are written side by side: each takes a copy of its own."""
-"""Readers of Parquet folders (pyarrow, polars, DuckDB) pass over names that begin with an underscore."""
 
 
 class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.DataFrame], Any]):

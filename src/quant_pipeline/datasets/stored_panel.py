@@ -152,8 +152,10 @@ class StoredPanel:
             if first < last:
                 _require_unchanged(year.file, year.stamp)
                 wanted = slice(first - year.first, last - year.first)
-                _read_values(year, names, wanted, values[:, first - start : last - start])
-                _require_unchanged(year.file, year.stamp)  # Also while it was read.
+                try:
+                    _read_values(year, names, wanted, values[:, first - start : last - start])
+                finally:
+                    _require_unchanged(year.file, year.stamp)  # Also while it was read.
         index = self.index if rows is None else self.index[start:stop]
         table = pd.DataFrame(values.T, index=index, columns=pd.Index(names, dtype="str"), copy=False)
         table.attrs = dict(self.attrs)
@@ -168,11 +170,16 @@ def _open_again(stamped: Sequence[tuple[Path, Stamp]], as_of: str | None) -> Sto
     MarketDataError
         When it was written again since.
     """
-    for file, stamp in stamped:
-        _require_unchanged(file, stamp)
+    _require_all_unchanged(stamped)
     panel = StoredPanel.open([file for file, _ in stamped], as_of)
+    _require_all_unchanged(stamped)  # Also while it was opened.
     assert panel is not None  # It was one when these very files were opened before.
     return panel
+
+
+def _require_all_unchanged(stamped: Sequence[tuple[Path, Stamp]]) -> None:
+    for file, stamp in stamped:
+        _require_unchanged(file, stamp)
 
 
 def _stamp(file: Path) -> Stamp:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from quant_pipeline.common.cores import on_one_core
 from quant_pipeline.common.exceptions import ConfigurationError, ModelError
 from quant_pipeline.common.memory import share_of_memory
 from quant_pipeline.common.progress import track
@@ -129,7 +130,7 @@ def run_namespace(sessions: Sessions, namespace: str) -> None:
     session = KedroSession.create(
         sessions.project, env=sessions.env, runtime_params=sessions.params, save_on_close=False
     )
-    with session, share_of_memory(memory_of_task()):
+    with session, share_of_memory(memory_of_task()), on_one_core():
         session.run(pipeline_names=[sessions.pipeline], namespaces=[namespace])
 
 

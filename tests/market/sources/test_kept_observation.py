@@ -150,3 +150,11 @@ def test_where_nothing_can_be_kept_the_folder_is_read_each_time(tmp_path, folder
         require_same(observe_once(folder, AUTO, tmp_path / "cache"), observe(folder, AUTO))
     assert len(readings) == 2
     assert "what was read of the files is not kept" in caplog.text
+
+
+def test_what_is_kept_may_be_changed_by_its_reader(tmp_path, folder, readings):
+    observe_once(folder, NEW_YORK, tmp_path)
+    rows = observe_once(folder, NEW_YORK, tmp_path).rows
+    assert len(readings) == 1
+    rows.loc[rows.index[:2], ["close", "volume"]] = 1.0
+    assert rows["close"].head(2).tolist() == [1.0, 1.0]

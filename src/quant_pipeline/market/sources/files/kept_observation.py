@@ -88,8 +88,8 @@ def _load(file: Path, asked: dict[str, Any], calendar: str) -> Observation | Non
         if facts["asked"] != asked or not same_calendar:
             return None
         tables: dict[str, Any] = {name: _of_bytes(reader.schema.metadata.get(name.encode())) for name in _TABLES}
-        # Columns are taken as they lie in the file, which stays where it is while it is read.
-        rows = reader.read_all().to_pandas(split_blocks=True)
+        # A copy, which may be written to, and which no file is needed for any more.
+        rows = reader.read_all().to_pandas()
         return Observation(rows=rows, **{name: facts[name] for name in _TEXTS}, **tables)
     return None
 
