@@ -19,7 +19,7 @@ from quant_pipeline.common.tasks import places_elsewhere, run_tasks
 from quant_pipeline.factors.expression.graph import build_graph
 from quant_pipeline.factors.expression.program import Program, compile_graph
 from quant_pipeline.factors.grid import Grid, lay_out
-from quant_pipeline.factors.kernels.entries import reorder
+from quant_pipeline.factors.kernels.entries import place_rows, reorder
 from quant_pipeline.factors.program_runner import Executor, cut_blocks
 from quant_pipeline.market.calendar import as_sessions
 
@@ -211,21 +211,20 @@ def _as_panel(
     values: np.ndarray, spans: np.ndarray, grid: Grid, factors: tuple[str, ...], threads: int
 ) -> pd.DataFrame:
     """Sort by session, then instrument, and name the rows."""
+    spans = spans[spans[:, 3] > spans[:, 2]]
     owner, lengths = spans[:, 5], spans[:, 3] - spans[:, 2]
     begin = spans[:, 2] - grid.first[owner] + grid.listed[owner]
-    session = np.arange(values.shape[1]) + np.repeat(begin - spans[:, 4], lengths)
-    # numpy sorts short numbers by counting.
-    order = np.argsort(session.astype(np.min_scalar_type(len(grid.sessions))), kind="stable")
-    _reorder(values, order.astype(np.uint32), threads)
-    in_session = np.bincount(session, minlength=len(grid.sessions))
-    has_rows = lengths > 0
-    instruments = np.repeat((np.cumsum(has_rows) - 1).astype(np.int32), lengths)
+    size = len(grid.sessions) + 1
+    in_session = np.cumsum(np.bincount(begin, minlength=size) - np.bincount(begin + lengths, minlength=size))[:-1]
+    has_rows = in_session > 0
+    number = np.cumsum(has_rows) - 1
+    firsts = np.append(0, np.cumsum(in_session[has_rows]))
+    order, codes = np.empty(values.shape[1], np.uint32), np.empty((2, values.shape[1]), np.int32)
+    place_rows(np.column_stack([number[begin], lengths, spans[:, 4]]), firsts, order, codes)
+    _reorder(values, order, threads)
     index = pd.MultiIndex(
-        levels=[
-            grid.sessions.as_unit("ns")[in_session > 0],
-            pd.Index(grid.instruments[owner[has_rows]], dtype="str"),
-        ],
-        codes=[np.repeat(np.arange(np.count_nonzero(in_session)), in_session[in_session > 0]), instruments[order]],
+        levels=[grid.sessions.as_unit("ns")[has_rows], pd.Index(grid.instruments[owner], dtype="str")],
+        codes=list(codes),
         names=PANEL_INDEX,
         verify_integrity=False,
     )

@@ -132,10 +132,13 @@ def _cut_tiles(spans: np.ndarray, stage: Stage, size: int, whole: bool) -> tuple
 
 
 def cut_blocks(spans: np.ndarray, places: int) -> Iterator[np.ndarray]:
-    """Cut the instruments into blocks of at most about `BLOCK_ROWS` rows, at least one for each place to run it in."""
+    """Cut the instruments into blocks of about the same size, as many for each of the places to run them in.
+
+    They have about `BLOCK_ROWS` rows at most.
+    """
     rows = np.cumsum(spans[:, 1] - spans[:, 0])
-    size = min(BLOCK_ROWS, int(rows[-1]) // places + 1)
-    cuts = np.searchsorted(rows, np.arange(size, rows[-1] + size, size), side="left") + 1
+    rounds = -(-int(rows[-1]) // (BLOCK_ROWS * places))
+    cuts = np.searchsorted(rows, np.linspace(0, rows[-1], rounds * places + 1)[1:], side="left") + 1
     left = 0
     for right in np.unique(np.append(np.minimum(cuts, len(spans)), len(spans))):
         if right > left:
