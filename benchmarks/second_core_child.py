@@ -99,14 +99,16 @@ def panel(folder: Path, cores: int) -> Work:
     """Compute a feature panel, sort it and save it."""
     import shutil
 
+    import numpy as np
+
     from quant_pipeline.datasets.panel import YearlyPanel
 
-    shutil.rmtree(folder / "saved", ignore_errors=True)
     _features(folder)
 
     def compute() -> list[Any]:
+        shutil.rmtree(folder / "saved", ignore_errors=True)  # Years that have not changed are not written.
         YearlyPanel(str(folder / "saved")).save(_features(folder))
-        return [(folder / "saved" / "_manifest.json").read_text()]
+        return [np.memmap(file, mode="r") for file in sorted((folder / "saved").glob("*.parquet"))]
 
     return compute
 

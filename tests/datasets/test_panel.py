@@ -170,6 +170,40 @@ def test_saving_takes_no_copy_of_a_year(tmp_path):
     assert np.shares_memory(table.column("7").chunk(0).to_numpy(), wide.to_numpy())
 
 
+def test_saving_an_unsorted_panel_copies_one_year_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0}, raising=False)
+    index = panel(pd.bdate_range("2011-01-01", "2020-12-31")).index
+    index = index[np.random.default_rng(1).permutation(len(index))]
+    wide = pd.DataFrame(np.ones((200, len(index)), dtype="float32").T, index=index, copy=False).rename(columns=str)
+    tracemalloc.start()
+    YearlyPanel(str(tmp_path)).save(wide)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.3 * wide.to_numpy().nbytes
+
+
+def test_a_year_that_does_not_reach_the_disk_keeps_the_old_panel(tmp_path, monkeypatch):
+    dataset = YearlyPanel(str(tmp_path))
+    old = panel(["2019-12-31", "2020-01-02"])
+    dataset.save(old)
+    monkeypatch.setattr(os, "fsync", Mock(side_effect=[OSError(5, "Input/output error"), None, None, None]))
+    with pytest.raises(Exception, match="Input/output error"):
+        dataset.save(old + 1)
+    pd.testing.assert_frame_equal(dataset.load(), old)
+    assert not [file for file in tmp_path.iterdir() if file.name.startswith(".")]
+
+
+def test_a_year_that_was_damaged_on_the_disk_is_written_again(tmp_path):
+    dataset, written = YearlyPanel(str(tmp_path)), panel(["2019-12-31", "2020-01-02"])
+    dataset.save(written)
+    year = tmp_path / "2019.parquet"
+    whole = year.read_bytes()
+    for damaged in (whole.replace(np.float32(1).tobytes(), np.float32(7).tobytes()), bytes(len(whole))):
+        year.write_bytes(damaged)
+        dataset.save(written)
+        assert year.read_bytes() == whole
+
+
 def parts_of(written):
     return [written[written.index.get_level_values("datetime").year == year] for year in (2019, 2020, 2021)]
 
@@ -248,6 +282,29 @@ def test_missing_values_keep_their_bits_and_years_that_differ_by_one_value_are_w
     written.iloc[2, 1] = 0.0
     dataset.save(written)
     assert (tmp_path / "2020.parquet").stat().st_mtime_ns != before
+    assert not np.signbit(dataset.load()["other"].iloc[2])
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32", "int64", "str"])
+def test_a_year_keeps_its_file_until_one_value_or_attribute_is_another(tmp_path, kind):
+    dataset, file = YearlyPanel(str(tmp_path)), tmp_path / "2020.parquet"
+    written = panel(["2020-01-02", "2020-01-03"]).assign(other=pd.Series([1, 2, 0, 3]).astype(kind).to_numpy())
+    if kind.startswith("float"):
+        written.iloc[0, 1] = np.nan
+
+    def is_kept():
+        before = file.stat().st_ino
+        dataset.save(written)
+        return file.stat().st_ino == before
+
+    dataset.save(written)
+    assert is_kept()
+    written.iloc[2, 1] = {"float64": -0.0, "float32": -0.0, "int64": 9, "str": "x"}[kind]
+    assert not is_kept()
+    assert is_kept()
+    written.attrs = {"source": "simulated"}
+    assert not is_kept()
+    assert is_kept()
 
 
 def test_a_run_reads_sessions_up_to_its_own(tmp_path):

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from quant_pipeline.common.places import LOCAL
 from quant_pipeline.datasets.point_in_time import PointInTimeTable, cut_at
+from quant_pipeline.datasets.same_rows import holds
 
 MOST_KEPT: Final = 2**30
 """Bytes of the largest table that stays in memory between two nodes; a larger one is read by each of them."""
 
 _State = tuple[int, int, int]
-_PANDAS: Final = b"pandas"
-"""Key under which pandas notes in Parquet what it needs to read the very table again."""
 
 
 class MarketTable(PointInTimeTable):
@@ -80,15 +77,7 @@ class MarketTable(PointInTimeTable):
 
     def _holds(self, data: pd.DataFrame) -> bool:
         """Whether the file holds this table; one that is damaged, or in a bucket, holds none."""
-        if self._state() is None:
-            return False
-        table = pa.Table.from_pandas(data)
-        with suppress(OSError, pa.ArrowException), pq.ParquetFile(Path(self._filepath), memory_map=True) as file:
-            stored, noted = file.schema_arrow, file.schema_arrow.metadata or {}
-            # What pandas notes of the table holds its attributes, too.
-            is_alike = stored.equals(table.schema) and noted.get(_PANDAS) == table.schema.metadata[_PANDAS]
-            return is_alike and file.metadata.num_rows == table.num_rows and _has_rows_of(file, table)
-        return False
+        return self._state() is not None and holds(Path(self._filepath), pa.Table.from_pandas(data))
 
     def _state(self) -> _State | None:
         """Return what tells a file from the one that takes its place; None in a bucket."""
@@ -107,25 +96,6 @@ class MarketTable(PointInTimeTable):
     def __getstate__(self) -> dict[str, Any]:
         """Return what another process needs: it reads the table itself."""
         return self.__dict__ | {"_kept": None}
-
-
-def _has_rows_of(file: pq.ParquetFile, table: pa.Table) -> bool:
-    """Whether a file has the rows of a table of as many; it is read in parts, up to the first that differs."""
-    start = 0
-    for part in range(file.num_row_groups):
-        stored = file.read_row_group(part)
-        if not all(map(_same_bits, stored.columns, table.slice(start, stored.num_rows).columns)):
-            return False
-        start += stored.num_rows
-    return True
-
-
-def _same_bits(one: pa.ChunkedArray, other: pa.ChunkedArray) -> bool:
-    """Whether two columns of one type have the same values; numbers count as the same when their bits are."""
-    if pa.types.is_floating(one.type):
-        whole = {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}[one.type.bit_width]
-        one, other = (pa.chunked_array([chunk.view(whole) for chunk in each.chunks]) for each in (one, other))
-    return bool(one.equals(other))
 
 
 def _is_loaded_as_it_is(table: pd.DataFrame, dates: str) -> bool:

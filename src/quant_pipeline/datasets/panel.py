@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,28 +14,29 @@ import pyarrow as pa
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
-from quant_pipeline.common.atomic import replacing_file, write_text
+from quant_pipeline.common.atomic import flush, replacing_file, write_text
 from quant_pipeline.common.cores import map_on_cores
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.common.places import Place
-from quant_pipeline.datasets.panel_years import DAY, digest_of, schema_of, split_by_year, to_arrow, write_plain
+from quant_pipeline.datasets.panel_years import DAY, rows_by_year, schema_of, to_arrow, write_plain
 from quant_pipeline.datasets.point_in_time import cut_at
 from quant_pipeline.datasets.previews import preview_table
+from quant_pipeline.datasets.same_rows import holds
 from quant_pipeline.datasets.stored_panel import StoredPanel
 from quant_pipeline.models.panels import FeaturePanel, MemoryPanel
 
 MANIFEST = "_manifest.json"
 """Readers of Parquet folders (pyarrow, polars, DuckDB) pass over names that begin with an underscore."""
 WRITTEN_AT_ONCE = 4
-"""Most years that are written side by side: each takes a copy of its own."""
+"""Most years that are written side by side: one of an unsorted panel takes a copy of its own."""
 
 
 class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.DataFrame], Any]):
     """Save and load a panel year by year.
 
-    The manifest lists the files with their size and the digest of what they hold. It is removed before the first year
-    is replaced and written when the last one is in place, so a panel that was interrupted does not exist, and years of
-    two panels never mix. A year whose content did not change keeps its file.
+    The manifest lists the files with their size. It is removed before the first year is replaced and written when the
+    last one is in place, so a panel that was interrupted does not exist, and years of two panels never mix. A year
+    whose content did not change keeps its file.
 
     Parameters
     ----------
@@ -89,22 +91,25 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
         """
         known = self._read_manifest() or {}
         manifest: dict[str, dict[str, Any]] = {}
-        with ExitStack() as replacements:
+        with ExitStack() as exits:
+            writing = _Writing(known, exits)
             for part in _parts_of(data):
-                written = self._write_part(part, known, replacements)
+                written = self._write_part(part, writing)
                 if twice := sorted(written.keys() & manifest.keys()):
                     raise MarketDataError(
                         f"two parts of the panel in {self._place.address} hold rows of {twice[0][:-8]}"
                     )
                 manifest |= written
                 del part  # It has to be gone before the next one is made.
+            writing.wait()
+            is_changed = bool(writing.flushed) or manifest != known
             # From here on the panel does not exist, until the new manifest does.
-            if manifest != known:
+            if is_changed:
                 (self._folder / MANIFEST).unlink(missing_ok=True)
         for stale in self._folder.glob("*.parquet"):
             if stale.name not in manifest:
                 stale.unlink()
-        if manifest != known:
+        if is_changed:
             write_text(self._folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
         self._place.publish(whole=True, completed_by=MANIFEST)
 
@@ -123,26 +128,18 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
             raise MarketDataError(f"{found}. Run the stage that writes it: kedro run --pipelines features")
         return [self._folder / name for name in sorted(manifest)]
 
-    def _write_part(
-        self, part: pd.DataFrame, known: dict[str, dict[str, Any]], replacements: ExitStack
-    ) -> dict[str, dict[str, Any]]:
-        """Write the years of a part, some side by side; return what the manifest says of them."""
+    def _write_part(self, part: pd.DataFrame, writing: _Writing) -> dict[str, dict[str, Any]]:
+        """Write the years of a part that have changed, some side by side; return what the manifest says of them."""
         schema = schema_of(part)
 
-        def write(year: tuple[int, pd.DataFrame]) -> tuple[str, dict[str, Any]]:
-            name = f"{year[0]}.parquet"
-            return name, self._write_year(name, to_arrow(year[1], schema), known.get(name, {}), replacements)
+        def write(year: tuple[int, Any]) -> tuple[str, dict[str, Any]]:
+            name, table = f"{year[0]}.parquet", to_arrow(part.iloc[year[1]], schema)
+            file = self._folder / name
+            if name not in writing.known or not holds(file, table):
+                file = writing.write(file, table)
+            return name, {"bytes": file.stat().st_size}
 
-        return dict(map_on_cores(write, split_by_year(part), WRITTEN_AT_ONCE))
-
-    def _write_year(self, name: str, table: pa.Table, known: dict[str, Any], replacements: ExitStack) -> dict[str, Any]:
-        """Write a year, unless its file holds the same already; return what the manifest says of it."""
-        digest = digest_of(table)
-        if known.get("content") == digest:
-            return known
-        beside = replacements.enter_context(replacing_file(self._folder / name))
-        write_plain(table, beside)
-        return {"bytes": beside.stat().st_size, "content": digest}
+        return dict(map_on_cores(write, rows_by_year(part), WRITTEN_AT_ONCE))
 
     def _read_manifest(self) -> dict[str, dict[str, Any]] | None:
         """Return what belongs to the panel; None when it is not complete."""
@@ -159,6 +156,37 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._place.address}
+
+
+class _Writing:
+    """Files on their way: beside those that they replace, and to the disk while others are written.
+
+    Parameters
+    ----------
+    known
+        What the manifest says of the files that are there.
+    exits
+        At whose end the files take their places.
+    """
+
+    def __init__(self, known: dict[str, dict[str, Any]], exits: ExitStack) -> None:
+        self.known = known
+        self.flushed: list[Future[None]] = []
+        self._exits = exits
+        # Waits for the disk, and takes no core.
+        self._flushing = exits.enter_context(ThreadPoolExecutor(1))
+
+    def write(self, file: Path, table: pa.Table) -> Path:
+        """Write a file beside the one that it replaces, and return where."""
+        beside = self._exits.enter_context(replacing_file(file))
+        write_plain(table, beside)
+        self.flushed.append(self._flushing.submit(flush, beside))
+        return beside
+
+    def wait(self) -> None:
+        """Wait until all that was written is on the disk."""
+        for each in self.flushed:
+            each.result()
 
 
 def _parts_of(data: pd.DataFrame | FeaturePanel | Iterable[pd.DataFrame]) -> Iterable[pd.DataFrame]:

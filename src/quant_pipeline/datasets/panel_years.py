@@ -7,13 +7,13 @@ find none in these columns.
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,16 +29,16 @@ ATTRIBUTES = b"PANDAS_ATTRS"
 """Under which pandas keeps the attributes of a table."""
 
 
-def split_by_year(panel: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame]]:
-    """Yield the rows of every year; those of a sorted panel are not copied."""
+def rows_by_year(panel: pd.DataFrame) -> Iterator[tuple[int, slice | npt.NDArray[np.intp]]]:
+    """Yield the places of the rows of every year; in a sorted panel they are a slice, which copies nothing."""
     years = panel.index.levels[0].year.to_numpy()[panel.index.codes[0]]
     first = np.flatnonzero(np.diff(years, prepend=-1))
     if len(np.unique(years[first])) < len(first):
         for year in np.unique(years):
-            yield int(year), panel[years == year]
+            yield int(year), np.flatnonzero(years == year)
         return
     for start, end in zip(first, [*first, len(years)][1:], strict=True):
-        yield int(years[start]), panel.iloc[start:end]
+        yield int(years[start]), slice(start, end)
 
 
 def schema_of(panel: pd.DataFrame) -> pa.Schema:
@@ -61,16 +61,6 @@ def to_arrow(year: pd.DataFrame, schema: pa.Schema) -> pa.Table:
             columns.append(pa.array(np.ascontiguousarray(single)))
             schema = schema.set(place, field.with_nullable(False))
     return pa.Table.from_arrays(columns, schema=schema)
-
-
-def digest_of(table: pa.Table) -> str:
-    """Hash what a table holds: equal digests, equal files."""
-    digest = hashlib.sha256(table.schema.serialize())
-    for column in table.columns:
-        for part in column.chunks:
-            for buffer in part.buffers():
-                digest.update(b"-" if buffer is None else buffer)
-    return digest.hexdigest()
 
 
 def write_plain(table: pa.Table, path: Path) -> None:
