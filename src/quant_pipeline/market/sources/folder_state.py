@@ -5,7 +5,9 @@ What is kept of a folder hangs on these files: its key has to change whenever re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ COPY_OF_MACOS = "._"
 
 def files_of(folder: Path) -> list[Path]:
     """Return the files of a folder and its links, sorted, without what lies in hidden folders, as a cache may."""
-    return sorted(path for path in folder.rglob("*") if not _is_hidden(path.parent, folder) and _is_file(path))
+    return [Path(path) for path in sorted(_walk(folder, _beginning(folder)), key=_by_parts)]
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:
@@ -62,24 +64,59 @@ def states_of(folder: Path, options: Mapping[str, Any]) -> list[list[Any]]:
     MarketDataError
         When ``bars`` is no pattern.
     """
+    # Every command asks several times, of thousands of files: making and sorting a `Path` takes longer than its state.
     named = (folder / str(options[name]) for name in ("benchmark", *BESIDE) if options.get(name))
-    own = (path for path in files_of(folder) if path.name[0] != "." or path.name.startswith(COPY_OF_MACOS))
+    own = (path for path in _walk(folder, _beginning(folder)) if _is_seen(os.path.basename(path)))
     bars = matching(folder, str(options["bars"])) if options.get("bars") else []
-    return [_state_of(path) for path in sorted({*own, *bars, *(path for path in named if path.is_file())})]
+    others = (str(path) for path in (*bars, *(path for path in named if path.is_file())))
+    return [_state_of(path) for path in sorted({*own, *others}, key=_by_parts)]
+
+
+def _walk(folder: Path | str, beginning: str) -> Iterator[str]:
+    """List the files of a folder in any order; folders that are hidden, links or closed are passed over."""
+    try:
+        with os.scandir(folder) as listed:
+            entries = list(listed)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return
+    for entry in entries:
+        path = beginning + entry.name
+        if entry.is_dir(follow_symlinks=False):
+            if entry.name[0] != ".":
+                yield from _walk(path, path + os.sep)
+        elif _is_file(entry):
+            yield path
+
+
+def _beginning(folder: Path) -> str:
+    """Return what the paths of a folder's files begin with, written as `Path` does."""
+    return str(folder / "_")[:-1]
+
+
+def _by_parts(path: str) -> list[str]:
+    """Return by what paths are sorted, the same as `Path` does: a folder before what begins with its name."""
+    return path.split(os.sep)
+
+
+def _is_seen(name: str) -> bool:
+    return name[0] != "." or name.startswith(COPY_OF_MACOS)
 
 
 def _is_hidden(place: Path, above: Path) -> bool:
     return any(part[0] == "." for part in place.relative_to(above).parts)
 
 
-def _is_file(path: Path) -> bool:
-    return path.is_file() or (path.is_symlink() and not path.exists())
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    with suppress(OSError):  # A link may lead to itself.
+        if entry.is_file():
+            return True
+    return entry.is_symlink() and not os.path.exists(entry.path)
 
 
-def _state_of(path: Path) -> list[Any]:
+def _state_of(path: str) -> list[Any]:
     """Return what tells a file from another one; the path alone of one that is gone, and of a link to nothing."""
     try:
-        status = path.stat()
-    except FileNotFoundError:
-        return [str(path)]
-    return [str(path), status.st_ino, status.st_size, status.st_mtime_ns]
+        status = os.stat(path)
+    except OSError:
+        return [path]
+    return [path, status.st_ino, status.st_size, status.st_mtime_ns]
