@@ -7,7 +7,7 @@ import pytest
 from quant_pipeline.exchange import shared_market
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import MarketRules
-from quant_pipeline.exchange.shared_market import market_of
+from quant_pipeline.exchange.shared_market import market_of, market_until
 from tests.helpers.random_market import random_market
 
 RULES = MarketRules()
@@ -85,3 +85,33 @@ def test_the_market_of_a_run_is_built_once(given, monkeypatch):
     for _ in range(5):
         market_of(bars.copy(), actions, sessions, RULES)
     assert len(built) == 1
+
+
+@pytest.mark.parametrize("rules", [RULES, MarketRules.preset("CN")])
+def test_a_market_until_a_session_is_the_one_that_is_built_from_what_was_known(rules):
+    bars, actions, sessions = random_market(seed=11, n_sessions=120, n_instruments=9)[:3]
+    if rules.price_limits:
+        codes = {name: f"SH6000{number:02d}" for number, name in enumerate(sorted(bars["instrument"].unique()))}
+        bars, actions = (table.assign(instrument=table["instrument"].map(codes)) for table in (bars, actions))
+    # Two bars at the end of one that nobody has traded before: of the first no close is known.
+    late = bars.groupby("instrument").tail(1).iloc[[0, 0]].assign(date=sessions[[100, 110]], close=[np.nan, 5.0])
+    late["instrument"] = late["instrument"].str[:-1] + "9"
+    bars = pd.concat([bars, late], ignore_index=True)
+    market = market_of(bars, actions, sessions, rules)
+    for row in (0, 3, 60, 99, 100, 105, 110, 119):
+        session = sessions[row]
+        known = bars[bars["date"] <= session], actions[actions["date"] <= session], sessions[: row + 1]
+        assert_same(market_until(session, market, bars), TradingMarket.from_bars(*known, rules))
+
+
+def assert_same(market, alone):
+    assert market.sessions.equals(alone.sessions)
+    assert market.instruments.equals(alone.instruments)
+    assert market.rules == alone.rules
+    for name in alone.arrays._fields:
+        if name != "actions":
+            np.testing.assert_array_equal(getattr(market.arrays, name), getattr(alone.arrays, name), err_msg=name)
+    for name in alone.arrays.actions._fields:
+        found, wanted = getattr(market.arrays.actions, name), getattr(alone.arrays.actions, name)
+        np.testing.assert_array_equal(found, wanted, err_msg=name)
+        assert found.dtype == wanted.dtype

@@ -6,6 +6,7 @@ from itertools import pairwise
 import pandas as pd
 import pytest
 
+from quant_pipeline.exchange import shared_market
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
@@ -66,6 +67,10 @@ def given(as_of, **changes):
     } | changes
 
 
+def market_of_all(bars):
+    return TradingMarket.from_bars(bars, actions_table(), DAYS, RULES[0])
+
+
 @pytest.fixture(scope="module")
 def events():
     """Three sessions of an account that trades the file of scores."""
@@ -77,7 +82,7 @@ def events():
     for day, following in pairwise(DAYS):
         known = book(known, risen(), actions_table(), RULES, day)
         provenance = {"scores_sha256": fingerprint_of_scores(file[file["datetime"] == day])}
-        orders = deciding.again(day, known, scores).orders
+        orders = deciding.again(day, known, scores, market_of_all(facts["bars"])).orders
         rows = [(o.instrument, o.side, o.quantity, float(o.reference_price), o.reason) for o in orders]
         known = (*known, *record_plan(known, orders_table(*rows), day, following, provenance))
     assert [event.kind for event in known].count(EventKind.FILL) == 1
@@ -202,11 +207,14 @@ def test_revised_close_of_a_holding_that_is_not_traded_is_revised_data(events):
     scores = EarlierScores(facts["score_file"])
     revised = risen()
     revised.loc[(revised["instrument"] == "AAA") & (revised["date"] == DAYS[1]), "close"] = 10.4
-    same = [Deciding.of(bars, *others).again(DAYS[1], events, scores).same_inputs for bars in (risen(), revised)]
-    assert same == [True, False]
+
+    def has_same_inputs(bars):
+        return Deciding.of(bars, *others).again(DAYS[1], events, scores, market_of_all(bars)).same_inputs
+
+    assert [has_same_inputs(bars) for bars in (risen(), revised)] == [True, False]
     # The net asset value of a broker is at its own prices, which say nothing about closes.
     others[-1] = AccountParameters(name="sim", filled_by="broker")
-    assert Deciding.of(revised, *others).again(DAYS[1], events, scores).same_inputs
+    assert has_same_inputs(revised)
 
 
 def test_scores_that_are_gone_leave_the_recorded_decision(events):
@@ -227,3 +235,11 @@ def test_what_has_no_cause_raises_one_alert_beyond_its_limit(events, limit, rais
     assert sessions["unexplained"].tolist() == [0, 3]
     assert [alert.payload["code"] for alert in alerts] == ["SHADOW_UNEXPLAINED"] * raised
     assert all("kedro account explain 2024-12-31" in alert.payload["message"] for alert in alerts)
+
+
+def test_a_run_builds_its_market_once(events, monkeypatch):
+    built, from_bars = [], TradingMarket.from_bars
+    shared_market._build.cache_clear()
+    monkeypatch.setattr(TradingMarket, "from_bars", lambda *given: built.append(1) or from_bars(*given))
+    compare_with_shadow(events=events, **given(DAYS[2]))
+    assert len(built) == 1

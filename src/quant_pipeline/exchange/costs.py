@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ from quant_pipeline.common.exceptions import StrategyError
 from quant_pipeline.exchange.dated_rules import RATE_UNITS
 from quant_pipeline.exchange.money import TICKS_PER_CENT, TICKS_PER_UNIT
 from quant_pipeline.exchange.rules import CostRules
+
+Payment = TypeVar("Payment", int, npt.NDArray[np.int64])
+"""A payment per share, or many."""
 
 # A fee is counted in ticks × rate units: exact, and below 2^63 for every order under nine billion.
 _UNITS_PER_CENT = TICKS_PER_CENT * RATE_UNITS
@@ -88,9 +91,12 @@ def cost_terms(rules: CostRules) -> CostTerms:
     )
 
 
-def payment_after_tax(payment: int, tax_rate: float) -> int:
-    """Take the tax that is withheld off a payment per share in units of 10^-8, the tax rounded half up to a unit."""
-    return payment - (payment * round(tax_rate * RATE_UNITS) + RATE_UNITS // 2) // RATE_UNITS
+def payment_after_tax(payment: Payment, tax_rate: float) -> Payment:
+    """Take the tax that is withheld off payments per share in units of 10^-8, the tax rounded half up to a unit."""
+    rate = round(tax_rate * RATE_UNITS)
+    # A large payment times a rate would not fit into an integer of an array.
+    whole, rest = payment // RATE_UNITS, payment % RATE_UNITS
+    return payment - whole * rate - (rest * rate + RATE_UNITS // 2) // RATE_UNITS
 
 
 def cost_schedule(rules: CostRules, sessions: pd.DatetimeIndex) -> CostSchedule:

@@ -22,6 +22,7 @@ from quant_pipeline.exchange.quotes import (
     limit_prices,
     price_limits_of,
     reference_price,
+    terms_of_actions,
 )
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.classification import Classification
@@ -264,28 +265,19 @@ def _interest(sessions: pd.DatetimeIndex, rate: float) -> npt.NDArray[np.float64
 def _action_arrays(
     actions: pd.DataFrame, sessions: pd.DatetimeIndex, instruments: pd.Index, dividend_tax_rate: float
 ) -> ActionArrays:
-    terms = np.array(
-        [
-            action_terms(instrument, kind, value)
-            for instrument, kind, value in zip(actions["instrument"], actions["kind"], actions["value"], strict=True)
-        ],
-        dtype=np.int64,
-    ).reshape(-1, 2)
+    kinds, terms = terms_of_actions(actions)
     rows = sessions.get_indexer(pd.DatetimeIndex(actions["date"]))
-    kinds = np.array([ACTION_KINDS[kind] for kind in actions["kind"]], dtype=np.int64)
     columns = np.asarray(instruments.get_indexer(pd.Index(actions["instrument"])), dtype=np.uint32)
     order = np.lexsort((columns, kinds, rows))
-    paid = [
-        payment_after_tax(int(units), dividend_tax_rate) if kind == CASH_DIVIDEND else int(units)
-        for kind, units in zip(kinds, terms[:, 0], strict=True)
-    ]
+    numerators = terms[:, 0]
+    paid = np.where(kinds == CASH_DIVIDEND, payment_after_tax(numerators, dividend_tax_rate), numerators)
     return ActionArrays(
         offsets=np.asarray(np.searchsorted(rows[order], np.arange(len(sessions) + 1)), dtype=np.int64),
         instrument=columns[order],
         kind=kinds[order],
-        numerator=np.ascontiguousarray(terms[order, 0]),
+        numerator=np.ascontiguousarray(numerators[order]),
         denominator=np.ascontiguousarray(terms[order, 1]),
-        paid=np.array(paid, dtype=np.int64)[order],
+        paid=paid[order],
     )
 
 

@@ -26,6 +26,9 @@ PAYMENT_SCALE = 100_000_000
 
 _PAYMENT_UNITS_PER_TICK = PAYMENT_SCALE // TICKS_PER_UNIT
 
+_LARGEST_ROUNDED = 2.0**40
+_LEAST_FROM_HALF = 2.0**-10
+
 LARGEST_SPLIT_TERM = 10_000
 """Split ratios are read as fractions whose denominator does not exceed this."""
 
@@ -132,3 +135,25 @@ def payment_units(per_share: Any) -> int:
             f"Payment per share {per_share!r} is negative or missing. Correct it in corporate_actions."
         )
     return int((Decimal(str(value)) * PAYMENT_SCALE).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
+def payment_units_of(values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Convert many payments per share to units of 10^-8, as `payment_units` converts one.
+
+    A product of floats is a relative 2^-52 at most from that of the decimals, which decides nothing unless the product
+    is large or lies close to a half.
+
+    Parameters
+    ----------
+    values
+        Currency per share.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        The units, and whether they are certain; the others are left to `payment_units`, as is what is no payment.
+    """
+    is_payment = (values >= 0) & (values * PAYMENT_SCALE < _LARGEST_ROUNDED)
+    scaled = np.where(is_payment, values, 0.0) * PAYMENT_SCALE
+    units = np.floor(scaled + 0.5)
+    return units.astype(np.int64), is_payment & (np.abs(scaled - np.floor(scaled) - 0.5) > _LEAST_FROM_HALF)

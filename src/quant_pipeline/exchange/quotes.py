@@ -9,7 +9,7 @@ import pandas as pd
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.exchange import kernels
 from quant_pipeline.exchange.dated_rules import DEGREE_UNITS
-from quant_pipeline.exchange.money import cash_to_ticks, payment_units, split_terms, to_ticks
+from quant_pipeline.exchange.money import cash_to_ticks, payment_units, payment_units_of, split_terms, to_ticks
 from quant_pipeline.exchange.rules import MarketRules, no_price_limit
 from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.market.volume import has_traded
@@ -121,3 +121,35 @@ def action_terms(instrument: str, kind: str, value: float) -> tuple[int, int]:
     if kind not in ACTION_KINDS:
         raise MarketDataError(f"Unknown corporate action {kind!r} of {instrument}. Use one of {sorted(ACTION_KINDS)}.")
     return split_terms(value) if kind == "split" else (payment_units(value), 1)
+
+
+def terms_of_actions(actions: pd.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the kinds of many actions, and a numerator and a denominator for each, as `action_terms` gives them.
+
+    Parameters
+    ----------
+    actions
+        ``instrument``, ``kind``, ``value``.
+
+    Raises
+    ------
+    MarketDataError
+        As `action_terms`, for the first row that is malformed.
+    """
+    places, kinds = pd.factorize(actions["kind"])
+    numbers = np.array([ACTION_KINDS.get(kind, -1) for kind in kinds] + [-1], dtype=np.int64)[places]
+    values = actions["value"].to_numpy(dtype=np.float64, na_value=np.nan)
+    units, is_certain = payment_units_of(values)
+    terms = np.stack([units, np.ones_like(units)], axis=1)
+    is_split = numbers == kernels.SPLIT
+    # A ratio occurs many times, and is read once.
+    same, ratios = pd.factorize(values)
+    first = np.zeros(len(actions), dtype=np.bool_)
+    first[np.unique(np.where(is_split, same, -1), return_index=True)[1]] = True
+    by_itself = (numbers < 0) | np.isnan(values) | np.where(is_split, first, ~is_certain)
+    for row in np.flatnonzero(by_itself):
+        terms[row] = action_terms(actions["instrument"].iat[row], actions["kind"].iat[row], float(values[row]))
+    read = np.zeros((len(ratios), 2), dtype=np.int64)
+    read[same[is_split & first]] = terms[is_split & first]
+    terms[is_split] = read[same[is_split]]
+    return numbers, terms

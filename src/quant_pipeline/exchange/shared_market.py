@@ -7,13 +7,16 @@ content, and reading them through takes a quarter of the time of building a mark
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.exchange.market import ActionArrays, TradingMarket
 from quant_pipeline.exchange.rules import MarketRules
 
 USED: Final = ("date", "instrument", "open", "high", "low", "close", "volume", "vwap", "kind", "value")
@@ -38,6 +41,65 @@ def market_of(
         As `TradingMarket.from_bars`.
     """
     return _build(_Question(bars, corporate_actions, sessions, rules))
+
+
+def market_until(session: pd.Timestamp, market: TradingMarket, bars: pd.DataFrame) -> TradingMarket:
+    """Return the market as it was at the close of an earlier session: the same as if it were built from less.
+
+    Parameters
+    ----------
+    session
+        One of the market's sessions.
+    market
+        The market up to a later session.
+    bars
+        Those it was built from; later ones do not matter.
+
+    Returns
+    -------
+    TradingMarket
+        The sessions up to that one and the instruments that have a bar by then. Its arrays are views where these are
+        all instruments.
+    """
+    n_sessions = market.sessions.get_loc(session) + 1
+    is_known = market.arrays.mark[n_sessions - 1] > 0
+    if not is_known.all():
+        # A bar may have no close.
+        unpriced = bars["instrument"].isin(market.instruments[~is_known]) & (bars["date"] <= session)
+        is_known |= market.instruments.isin(bars.loc[unpriced, "instrument"].unique())
+    kept = np.flatnonzero(is_known)
+    arrays = market.arrays
+    tables = {
+        name: _rows_of(getattr(arrays, name), n_sessions, kept)
+        for name in arrays._fields
+        if name not in ("actions", "interest")
+    }
+    actions = _actions_until(arrays.actions, n_sessions, kept, len(market.instruments))
+    until = arrays._replace(actions=actions, interest=arrays.interest[:n_sessions], **tables)
+    history = None if market.history is None else market_until(session, market.history, bars)
+    axes = {"sessions": market.sessions[:n_sessions], "instruments": market.instruments[kept]}
+    return replace(market, **axes, arrays=until, history=history)
+
+
+def _rows_of(table: npt.NDArray[Any], n_sessions: int, kept: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    rows = table[:n_sessions]
+    return rows if len(kept) == table.shape[1] else np.ascontiguousarray(rows[:, kept])
+
+
+def _actions_until(
+    actions: ActionArrays, n_sessions: int, kept: npt.NDArray[np.int64], n_instruments: int
+) -> ActionArrays:
+    offsets = actions.offsets[: n_sessions + 1]
+    others = {name: getattr(actions, name)[: offsets[-1]] for name in actions._fields if name != "offsets"}
+    until = actions._replace(offsets=offsets, **others)
+    if len(kept) == n_instruments:
+        return until
+    numbers = np.full(n_instruments, -1, dtype=np.int64)
+    numbers[kept] = np.arange(len(kept))
+    is_kept = numbers[until.instrument] >= 0
+    others = {name: column[is_kept] for name, column in others.items()}
+    others["instrument"] = numbers[others["instrument"]].astype(np.uint32)
+    return until._replace(offsets=np.append(0, np.cumsum(is_kept))[offsets], **others)
 
 
 class _Question:

@@ -28,7 +28,7 @@ from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.ledger.history import account_history
 from quant_pipeline.trading.orders.position_sizing import choose_exposure
 from quant_pipeline.trading.orders.remarks import AccountRemarks, account_remarks
-from quant_pipeline.trading.orders.stop_rules import STOPPED, apply_stops, cooling_down, find_stops
+from quant_pipeline.trading.orders.stop_rules import STOPPED, StopRules, apply_stops, cooling_down, find_stops
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +59,10 @@ class Situation:
         Last known closes by instrument.
     tradable
         Whether an instrument has a bar in the session.
-    market, bars, corporate_actions
+    market
         The market up to the session.
+    bars, corporate_actions
+        What it was built from; they may reach further.
     remarks
         The trading state of the account, and which orders of the next session it denies.
     classification
@@ -98,15 +100,24 @@ class Situation:
         StaleDataError
             When the ledger or the market does not reach it.
         """
-        session = pd.Timestamp(as_of)
-        state = fold(events, up_to=session)
-        if state.last_session != session:
-            raise StaleDataError(
-                f"orders of {as_of} need the account of that session, but the ledger is booked up to "
-                f"{state.last_session}. Run `kedro run --pipelines post_trade --params as_of={as_of}` first."
-            )
+        state = booked_up_to(pd.Timestamp(as_of), events)
         days, bars, corporate_actions = known_at(as_of, sessions, bars, corporate_actions)
         market = market_of(bars, corporate_actions, days, market_rules)
+        return cls.of(state, events, market, bars, corporate_actions, instruments, account)
+
+    @classmethod
+    def of(
+        cls,
+        state: AccountState,
+        events: Sequence[Event],
+        market: TradingMarket,
+        bars: pd.DataFrame,
+        corporate_actions: pd.DataFrame,
+        instruments: pd.DataFrame,
+        account: AccountParameters,
+    ) -> "Situation":
+        """Describe the close of the last session of a market; see `booked_up_to` for the account."""
+        session, rules = market.sessions[-1], market.rules
         prices = pd.Series(ticks_to_float(market.arrays.mark[-1]), index=market.instruments)
         carried = _carried(state, prices)
         whole = state.positions_table()
@@ -120,7 +131,7 @@ class Situation:
             market,
             bars,
             corporate_actions,
-            account_remarks(events, execution_session(_calendar(market_rules, session), session), account.filled_by),
+            account_remarks(events, execution_session(_calendar(rules, session), session), account.filled_by),
             Classification.of(instruments),
         )
 
@@ -149,7 +160,7 @@ class Situation:
             self.classification,
         )
         traded = {name: self.state.positions[name] for name in self.positions.index}
-        found = find_stops(stops, traded, self.prices, self.bars, self.corporate_actions)
+        found = find_stops(stops, traded, self.prices, *self._tables_of(stops))
         return self._with_carried(apply_stops(orders, found, self.positions))
 
     def decide_by_schedule(self, scores: pd.Series, rules: DecisionRules) -> pd.DataFrame:
@@ -190,6 +201,13 @@ class Situation:
         )
         return pd.concat([orders, rows.astype(orders.dtypes.to_dict())], ignore_index=True)
 
+    def _tables_of(self, stops: StopRules) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return the bars and actions up to the session that stops look at, which is none but for a trailing one."""
+        if stops.trailing_stop is None:
+            return self.bars.head(0), self.corporate_actions.head(0)
+        bars, actions = (table[table["date"] <= self.session] for table in (self.bars, self.corporate_actions))
+        return bars, actions
+
     def _sized(
         self, scores: pd.Series, strategy: StrategyRules, order_generation: OrderGenerationParameters
     ) -> StrategyRules:
@@ -204,6 +222,23 @@ class Situation:
         chosen = choose_exposure(sizing, strategy.risk_degree, basket, amounts, self.market.rules.deal_price)
         logger.info("%.2f%% of the account may be invested (%s)", 100 * chosen.degree, chosen.reason)
         return strategy.model_copy(update={"risk_degree": chosen.degree})
+
+
+def booked_up_to(session: pd.Timestamp, events: Sequence[Event]) -> AccountState:
+    """Return the account at the close of a session.
+
+    Raises
+    ------
+    StaleDataError
+        When the ledger does not reach it.
+    """
+    state = fold(events, up_to=session)
+    if state.last_session != session:
+        raise StaleDataError(
+            f"orders of {session:%Y-%m-%d} need the account of that session, but the ledger is booked up to "
+            f"{state.last_session}. Run `kedro run --pipelines post_trade --params as_of={session:%Y-%m-%d}` first."
+        )
+    return state
 
 
 def _calendar(market_rules: MarketRules, session: pd.Timestamp) -> TradingCalendar:

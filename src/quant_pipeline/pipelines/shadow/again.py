@@ -10,9 +10,12 @@ from decimal import Decimal
 import pandas as pd
 
 from quant_pipeline.common.exceptions import QuantPipelineError
+from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules, MarketRules
+from quant_pipeline.exchange.shared_market import market_until
+from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
-from quant_pipeline.pipelines.order_generation.decision import DecisionRules, Situation
+from quant_pipeline.pipelines.order_generation.decision import DecisionRules, Situation, booked_up_to
 from quant_pipeline.pipelines.order_generation.parameters import OrderGenerationParameters
 from quant_pipeline.pipelines.order_generation.sources import choose_source, fingerprint_of_scores, scores_by_source
 from quant_pipeline.strategy.account_parameters import AccountParameters
@@ -87,7 +90,9 @@ class Deciding:
         rules = DecisionRules(strategy, market_rules, cost_rules, order_generation)
         return cls(bars, corporate_actions, sessions, instruments, rules, ensemble, account)
 
-    def again(self, session: pd.Timestamp, events: Sequence[Event], scores: EarlierScores) -> DecidedAgain | None:
+    def again(
+        self, session: pd.Timestamp, events: Sequence[Event], scores: EarlierScores, market: TradingMarket
+    ) -> DecidedAgain | None:
         """Decide again for the session after this one.
 
         Parameters
@@ -98,6 +103,8 @@ class Deciding:
             The ledger, as it is now.
         scores
             Scores of earlier sessions, that one among them.
+        market
+            The market up to a later session.
 
         Returns
         -------
@@ -109,16 +116,11 @@ class Deciding:
             today = choose_source(
                 scores.at(session), rules.order_generation.source, self.ensemble, session, rules.market_rules.deal_price
             )
-            situation = Situation.at(
-                f"{session:%Y-%m-%d}",
-                events,
-                self.bars,
-                self.corporate_actions,
-                self.sessions,
-                self.instruments,
-                rules.market_rules,
-                self.account,
-            )
+            state = booked_up_to(session, events)
+            known_at(session, self.sessions)  # Refuses one that the market has no longer.
+            until = market_until(session, market, self.bars)
+            tables = self.bars, self.corporate_actions, self.instruments
+            situation = Situation.of(state, events, until, *tables, self.account)
         except QuantPipelineError as error:
             logger.info("the decision of %s is not made again: %s", f"{session:%Y-%m-%d}", error.message)
             return None

@@ -110,11 +110,12 @@ def compare_sessions(
         return [], []
     is_simulated = deciding.account.filled_by == "simulation"
     compared, again = [], []
-    for effects in walk_effects(events, market_of(*exchange.parts[:-1]), days[0], days[-1]):
+    market = market_of(*exchange.parts[:-1])
+    for effects in walk_effects(events, market, days[0], days[-1]):
         day = effects.session
         if day not in days:
             continue
-        decided = deciding.again(before[day], events, scores) if day in before else None
+        decided = deciding.again(before[day], events, scores, market) if day in before else None
         compared.append(compare_session(effects, events, exchange, is_simulated, decided))
         again += [day] if decided is not None else []
     return compared, again
