@@ -85,6 +85,30 @@ def test_a_file_unlike_the_others_changes_none_of_them(tmp_path, odd):
     require_alone_and_together(write(tmp_path, [PLAIN, odd, PLAIN, odd]), tmp_path)
 
 
+NO_ENDS = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
+"""Signs at which `str.splitlines` cuts, and no reader of tables."""
+QUOTED = PLAIN.replace("99.5", '"99.5"', 1)
+
+
+@pytest.mark.parametrize("text", [PLAIN, QUOTED, PLAIN + "2024-05-06,1,1,1,1,1,1,0,1,9\n"])
+@pytest.mark.parametrize(
+    ("title", "n_lines"),
+    [*((f"Prices{sign} of a vendor\n{sign}", 1) for sign in NO_ENDS), ('"Prices\nof a vendor"\n', 2), ("a\r\nb\n", 2)],
+)
+def test_no_bar_below_a_title_is_lost_whatever_signs_it_has(tmp_path, text, title, n_lines):
+    files = write(tmp_path, [title + text] * 2)
+    require_alone_and_together(files, tmp_path)
+    for reading in read_files(files, tmp_path, AUTO):
+        assert reading.rows["line"].tolist() == list(range(n_lines + 2, n_lines + 2 + len(rows())))
+
+
+def test_lines_of_an_old_mac_are_read_one_by_one_where_one_is_damaged(tmp_path):
+    (file,) = write(tmp_path, [(PLAIN + "2024-05-06,1,1,1,1,1,1,0,1,9\n").replace("\n", "\r")])
+    reading = read_file(file, tmp_path, AUTO)
+    assert [problem.row for problem in reading.problems] == [len(rows()) + 2]
+    assert len(reading.rows) == len(rows())
+
+
 DAYS = pd.bdate_range("2024-01-01", periods=40)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.common.text_lines import lines_of
 
 MISSING = (-99.99, -999.0)
 LARGEST = 60.0
@@ -48,7 +49,7 @@ def read_published_factors(text: str, name: str) -> pd.DataFrame:
         the last of them), a date twice or out of order, values that cannot be, or values in fractions; the message
         names the row.
     """
-    lines = text.splitlines()
+    lines = lines_of(text)
     start, columns = _header(lines, name)
     rows: list[list[float]] = []
     dates: list[pd.Timestamp] = []

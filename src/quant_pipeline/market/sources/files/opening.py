@@ -11,7 +11,6 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections import Counter
 from pathlib import Path, PurePath
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -21,14 +20,15 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import ArrowException
 
-from quant_pipeline.market.sources.files.header import Header, count_names, find_header
+from quant_pipeline.common.text_lines import end_of_lines
+from quant_pipeline.market.sources.files.first_lines import first_rows, header_of, separator_of, title_of
+from quant_pipeline.market.sources.files.header import Header, count_names
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.plain_text import PlainCells, plain_cells
 from quant_pipeline.market.sources.files.raw_table import FIRST_LINES, Head, RawTable, UnreadableFileError
 from quant_pipeline.market.sources.files.wide import stack_instruments
 from quant_pipeline.market.sources.files.workbooks import read_workbook
 
-SEPARATORS = (",", ";", "\t", "|")
 _TYPED = (".parquet", ".pq", ".feather")
 _PACKED = (
     b"PAR1",
@@ -95,8 +95,8 @@ def open_text(file: Path, folder: Path, options: FilesMarketParameters) -> Opene
     if stored.startswith(_PACKED) or b"\0" in stored[:4096] or not text.strip() or text.lstrip()[0] in "<{":
         return None
     try:
-        separator = options.separator or _separator(text)
-        header = find_header(_first_rows(text, separator), options.columns)
+        separator = options.separator or separator_of(text)
+        header = header_of(text, separator, options)
     except csv.Error:
         return None
     return OpenedText(stored, text, separator, header) if header.order is None and header.names else None
@@ -118,8 +118,8 @@ def open_tail(file: Path, folder: Path, options: FilesMarketParameters, head: He
         first, text = content[: head.n_bytes].decode("utf-8-sig"), content[head.n_bytes :].decode()
     except UnicodeDecodeError:
         return None
-    separator = options.separator or _separator(first)
-    header = find_header(_first_rows(first, separator), options.columns)
+    separator = options.separator or separator_of(first)
+    header = header_of(first, separator, options)
     plain = plain_cells(text, separator, header, options, 0)
     if plain is None or plain.are_compact != head.are_compact:
         return None
@@ -238,7 +238,7 @@ def _legacy(content: bytes) -> str:
             text = content.decode(name)
         except UnicodeDecodeError:
             continue
-        known = max(count_names(_first_rows(text, _separator(text))), default=0)
+        known = max(count_names(first_rows(text, separator_of(text)).cells), default=0)
         if known > most:
             best, most = text, known
     if best is not None:
@@ -254,40 +254,14 @@ def _legacy(content: bytes) -> str:
         raise UnreadableFileError("is no text in a known encoding; set `encoding`") from error
 
 
-def _first_lines(text: str, n_signs: int) -> list[str]:
-    """Return the lines in which a header is looked for, of so many signs of a text, without cutting all of it."""
-    end = 0
-    for _ in range(FIRST_LINES):
-        end = text.find("\n", end, n_signs) + 1
-        if not end:
-            return text[:n_signs].splitlines()[:FIRST_LINES]
-    return text[:end].splitlines()[:FIRST_LINES]
-
-
-def _separator(text: str) -> str:
-    """Return the sign that cuts the first lines into the same, largest number of cells."""
-    lines = [line for line in _first_lines(text, 20_000) if line.strip()][:-1] or text.splitlines()[:1]
-    scores = {}
-    for sign in SEPARATORS:
-        widths = Counter(len(row) for row in csv.reader(lines, delimiter=sign, skipinitialspace=True))
-        width, rows = max(widths.items(), key=lambda item: (item[1] if item[0] > 1 else 0, item[0]), default=(1, 0))
-        scores[sign] = (width > 1) * rows * 1000 + width
-    return max(scores, key=lambda sign: scores[sign])
-
-
-def _first_rows(text: str, separator: str) -> list[list[str]]:
-    lines = _first_lines(text, 200_000)
-    return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator, skipinitialspace=True)]
-
-
 def _text(stored: bytes, text: str, options: FilesMarketParameters, as_text: bool) -> RawTable:
     if not text.strip():
         raise UnreadableFileError("is empty")
     if text.lstrip()[:1] in "<{" and "<date>" not in text[:500].lower() and "<ticker>" not in text[:500].lower():
         kind = "a web page" if text.lstrip().startswith("<") else "JSON"
         raise UnreadableFileError(f"is {kind}, no table; save the data as CSV")
-    separator = options.separator or _separator(text)
-    header = find_header(_first_rows(text, separator), options.columns)
+    separator = options.separator or separator_of(text)
+    header = header_of(text, separator, options)
     if header.order is None and not header.names:
         raise UnreadableFileError(header.fault)
     plain = None if as_text else plain_cells(text, separator, header, options, header.lines)
@@ -309,23 +283,19 @@ def _of_plain(plain: PlainCells, first: str, separator: str, header: Header, bef
     return RawTable(plain.table, lines, header.layout, [], has_commas, title, plain.found)
 
 
-def title_of(text: str, header: Header) -> str:
-    """Return the lines before the header as one."""
-    return " ".join(text.splitlines()[: header.lines - 1]) if header.lines > 1 else ""
-
-
 def _cells(text: str, separator: str, header: Header) -> tuple[pd.DataFrame, np.ndarray, list[tuple[int, str]]]:
     width = len(header.names)
     damaged: list[tuple[int, str]] = []
+    below = text[end_of_lines(text, header.lines) :]
     try:
-        cells = _parsed(text, separator, header.lines, "c", None)
+        cells = _parsed(below, separator)
         too_wide = cells.shape[1] > width and _has_content(cells.iloc[:, width:])
     except pd.errors.EmptyDataError:
         cells, too_wide = pd.DataFrame(columns=range(width), dtype="str"), False
     except pd.errors.ParserError:
         too_wide = True
     if too_wide:
-        return _cells_line_by_line(text, separator, header)
+        return _cells_line_by_line(below, separator, header)
     cells = cells.iloc[:, :width].reindex(columns=range(width))
     cells.columns = header.columns()
     lines = np.arange(len(cells)) + header.lines + 1
@@ -341,30 +311,31 @@ def _has_content(cells: pd.DataFrame) -> bool:
     return any(bool((cells[place].fillna("").str.strip() != "").any()) for place in cells)
 
 
-def _parsed(text: str, separator: str, skip: int, engine: str, names: list[int] | None) -> pd.DataFrame:
+def _parsed(text: str, separator: str) -> pd.DataFrame:
     return pd.read_csv(
-        io.StringIO(text), sep=separator, header=None, names=names, dtype=str, keep_default_na=False, na_filter=False,
-        skipinitialspace=True, skiprows=skip, skip_blank_lines=False, engine=engine, index_col=False,
+        io.StringIO(text), sep=separator, header=None, dtype=str, keep_default_na=False, na_filter=False,
+        skipinitialspace=True, skip_blank_lines=False, engine="c", index_col=False,
     )  # fmt: skip
 
 
 def _cells_line_by_line(
-    text: str, separator: str, header: Header
+    below: str, separator: str, header: Header
 ) -> tuple[pd.DataFrame, np.ndarray, list[tuple[int, str]]]:
-    """Read a file of which some lines have too many cells: those are damaged, the others good."""
+    """Read lines below a header of which some have too many cells: those are damaged, the others good."""
     width, rows, lines, damaged = len(header.names), [], [], []
-    reader = csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
+    reader = csv.reader(io.StringIO(below, newline=""), delimiter=separator, skipinitialspace=True)
     try:
         for row in reader:
-            if reader.line_num <= header.lines or not any(cell.strip() for cell in row):
+            number = header.lines + reader.line_num
+            if not any(cell.strip() for cell in row):
                 continue
             if any(cell.strip() for cell in row[width:]):
-                damaged.append((reader.line_num, separator.join(row)[:60]))
+                damaged.append((number, separator.join(row)[:60]))
                 continue
             rows.append([*row[:width], *[""] * (width - len(row))])
-            lines.append(reader.line_num)
+            lines.append(number)
     except csv.Error as error:
-        raise UnreadableFileError(f"is damaged in line {reader.line_num}: {error}") from error
+        raise UnreadableFileError(f"is damaged in line {header.lines + reader.line_num}: {error}") from error
     table = pd.DataFrame(rows, columns=range(width), dtype="str")
     table.columns = header.columns()
     return table, np.array(lines, dtype="int64"), damaged

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.common.text_lines import lines_of
 from quant_pipeline.market.qlib_provider import folder_name
 
 ENDING: Final = ".day.bin"
@@ -142,7 +143,7 @@ class QlibFolder:
 
 def _lines(file: Path) -> list[str]:
     try:
-        return file.read_text(encoding="utf-8-sig").splitlines()
+        return lines_of(file.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
         raise MarketDataError(f"{file} is no text in UTF-8 (byte {error.start}); dump it again") from error
 

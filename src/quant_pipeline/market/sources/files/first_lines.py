@@ -1,0 +1,57 @@
+"""The first lines of a text file: what cuts them into cells, and the header among them."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from dataclasses import replace
+from typing import NamedTuple
+
+from quant_pipeline.common.text_lines import first_lines_of
+from quant_pipeline.market.sources.files.header import Header, find_header
+from quant_pipeline.market.sources.files.options import FilesMarketParameters
+from quant_pipeline.market.sources.files.raw_table import FIRST_LINES
+
+SEPARATORS = (",", ";", "\t", "|")
+
+
+def separator_of(text: str) -> str:
+    """Return the sign that cuts the first lines into the same, largest number of cells."""
+    first = first_lines_of(text, FIRST_LINES, 20_000)
+    lines = [line for line in first if line.strip()][:-1] or first_lines_of(text, 1, len(text))
+    scores = {}
+    for sign in SEPARATORS:
+        widths = Counter(len(row) for row in csv.reader(lines, delimiter=sign, skipinitialspace=True))
+        width, rows = max(widths.items(), key=lambda item: (item[1] if item[0] > 1 else 0, item[0]), default=(1, 0))
+        scores[sign] = (width > 1) * rows * 1000 + width
+    return max(scores, key=lambda sign: scores[sign])
+
+
+class FirstRows(NamedTuple):
+    """Cells of the first rows, and how many lines of the text there are up to the end of each."""
+
+    cells: list[list[str]]
+    ends: list[int]
+
+
+def first_rows(text: str, separator: str) -> FirstRows:
+    """Return the first rows of a text, of which one may go over several lines where a cell is quoted."""
+    rows = FirstRows([], [])
+    reader = csv.reader(first_lines_of(text, FIRST_LINES, 200_000), delimiter=separator, skipinitialspace=True)
+    for row in reader:
+        rows.cells.append([cell.strip() for cell in row])
+        rows.ends.append(reader.line_num)
+    return rows
+
+
+def header_of(text: str, separator: str, options: FilesMarketParameters) -> Header:
+    """Find the header of a text, and how many lines of the text there are before its rows."""
+    rows = first_rows(text, separator)
+    header = find_header(rows.cells, options.columns)
+    n_lines = rows.ends[header.lines - 1] if header.lines else 0
+    return header if n_lines == header.lines else replace(header, lines=n_lines)
+
+
+def title_of(text: str, header: Header) -> str:
+    """Return the lines before the header as one."""
+    return " ".join(first_lines_of(text, header.lines - 1, len(text))) if header.lines > 1 else ""
