@@ -75,12 +75,14 @@ def test_any_other_header_is_mapped(tmp_path):
 def test_every_problem_of_every_file_is_reported_with_its_row(tmp_path):
     bad_price = ALPHA_VANTAGE.replace("100.0,101.0", "abc,101.0")
     bad_date = ALPHA_VANTAGE.replace("2020-01-06", "yesterday")
-    write(tmp_path, GOOD=ALPHA_VANTAGE, PRICE=bad_price, DATE=bad_date, EMPTY="", HEADER="a,b\n1,2\n")
+    far_date = ALPHA_VANTAGE.replace("2020-01-06", "9999-01-06")
+    write(tmp_path, GOOD=ALPHA_VANTAGE, PRICE=bad_price, DATE=bad_date, FAR=far_date, EMPTY="", HEADER="a,b\n1,2\n")
     with pytest.raises(MarketDataError) as failure:
         read(tmp_path)
     message = str(failure.value)
     assert "PRICE.csv, row 3, PRICE: open 'abc' is no positive price" in message
     assert "DATE.csv, row 4, DATE: date 'yesterday' is no date" in message
+    assert "FAR.csv, row 4, FAR: date '9999-01-06' is no date" in message
     assert "EMPTY.csv: is empty" in message
     assert "HEADER.csv: has no column for date" in message
     assert "GOOD" not in message

@@ -1,5 +1,7 @@
 """Options of the source ``files``, and the rules for dates, numbers, names and rows, by literal values."""
 
+import datetime
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -90,6 +92,35 @@ def test_a_column_of_dates_is_read_whatever_its_kind(texts):
     dates = read_dates(pd.Series(texts))
     assert dates.kind == "date"
     assert dates.values.astype("datetime64[D]").astype(str).tolist() == ["2024-01-02", "2024-03-28"]
+
+
+FAR = datetime.datetime(9999, 12, 31)
+NEAR = datetime.datetime(2024, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("cells", "date_format"),
+    [
+        (["9999-03-05", "2024-01-02", "2024-01-02"], None),
+        (["2600-01-02", "2024-01-02", "2024-01-02"], None),
+        (["1600-01-01", "2024-01-02", "2024-01-02"], None),
+        (["0000-03-05", "2024-01-02", "2024-01-02"], None),
+        (["99990305", "20240102", "20240102"], None),
+        ([99990305, 20240102, 20240102], None),
+        (["9999999999999999999", "20240102", "20240102"], None),
+        (["05.03.9999", "02.01.2024", "02.01.2024"], "%d.%m.%Y"),
+        ([FAR.date(), NEAR.date(), NEAR.date()], None),
+        (pd.Series([FAR, NEAR, NEAR], dtype=object), None),
+        (pd.Series([FAR, NEAR, NEAR], dtype="datetime64[us]"), None),
+        (pd.Series([FAR, NEAR, NEAR], dtype="datetime64[us]").dt.tz_localize("UTC"), None),
+        (pd.Series([FAR.date(), NEAR.date(), NEAR.date()], dtype="date32[pyarrow]"), None),
+    ],
+)
+def test_a_date_beyond_the_reach_of_nanoseconds_is_no_date_and_becomes_no_other_one(cells, date_format):
+    dates = read_dates(pd.Series(cells), date_format)
+    assert dates.kind == "date"
+    assert dates.unreadable.tolist() == [True, False, False]
+    assert dates.values.astype("datetime64[D]").astype(str).tolist() == ["NaT", "2024-01-02", "2024-01-02"]
 
 
 def test_days_that_could_be_months_are_refused_and_settled_by_an_option(tmp_path, bars):

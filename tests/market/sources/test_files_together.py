@@ -64,6 +64,7 @@ ODD = {
     "of a mark of bytes": b"\xef\xbb\xbf" + PLAIN.encode(),
     "of UTF-16": PLAIN.encode("utf-16"),
     "of compact dates": "\n".join([HEADER, *rows("%Y%m%d")]) + "\n",
+    "of a date in another age": PLAIN.replace("2024-01-10", "9999-01-10", 1),
     "of a negative volume": PLAIN.replace(",1003,", ",-1003,", 1),
     "of a negative price": PLAIN.replace(",99.5,", ",-99.5,", 1),
     "of an empty cell": PLAIN.replace(",99.5,", ",,", 1),

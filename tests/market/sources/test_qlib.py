@@ -263,6 +263,17 @@ def test_a_line_of_a_universe_that_cannot_be_read_is_named(small, line, words):
         read(folder, universe="mine")
 
 
+def test_a_universe_that_ends_in_the_year_9999_goes_on_and_a_session_of_that_year_is_none(small):
+    folder = small()
+    for name, end in (("open", "9999-12-31"), ("known", "2199-12-31")):
+        write_universe(folder, name, [("SH600000", "2018-01-02", end)])
+    pd.testing.assert_frame_equal(read(folder, universe="open").bars, read(folder, universe="known").bars)
+    calendar = folder / "calendars/day.txt"
+    calendar.write_text(calendar.read_text() + "9999-12-31\n")
+    with pytest.raises(MarketDataError, match=r"day\.txt holds '9999-12-31', which is no date"):
+        read(folder)
+
+
 def test_a_vendor_that_rounds_its_adjusted_closes_pays_no_dividend_every_day(small):
     rng = np.random.default_rng(1)
 

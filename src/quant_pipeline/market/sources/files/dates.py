@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 _DAY_NS = 86_400 * 10**9
 _EPOCHS = (
@@ -22,6 +23,8 @@ _EPOCHS = (
 _EXCEL = (25_569, 60_000)
 _COMPACT = (18_000_101, 22_001_231)
 _EPOCH_OF_EXCEL = pd.Timestamp("1899-12-30")
+_YEARS = (1700, 2200)
+"""First and last year of a date: nanoseconds, which wrap silently, reach from 1678 to 2261."""
 
 _TIME = r"(?:[T ]+(?P<hour>\d{1,2}):?(?P<minute>\d{2})(?::?(?P<second>\d{2})(?:\.\d+)?)?)?"
 _ZONE = r"\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2}(?::\d{2})?)?"
@@ -133,7 +136,7 @@ def _numbers(column: pd.Series) -> _Parts | None:
         if not any(str(cell).strip().removesuffix(".0").isdigit() for cell in column.iloc[:5]):
             return None
         texts = column.astype("str").str.strip().str.removesuffix(".0")
-        digits = texts.str.fullmatch(r"\d{4,19}").fillna(False).to_numpy(dtype=bool)
+        digits = texts.str.fullmatch(r"\d{4,18}|[1-8]\d{18}").fillna(False).to_numpy(dtype=bool)
         if not digits.any() or digits.mean() < 0.5:
             return None
         numbers = np.where(digits, 0.0, np.nan)
@@ -146,9 +149,8 @@ def _numbers(column: pd.Series) -> _Parts | None:
     if known.any():
         middle = float(np.median(numbers[known]))
         if _COMPACT[0] <= middle <= _COMPACT[1]:
-            local = pd.to_datetime(pd.Series(whole).astype("str"), format="%Y%m%d", errors="coerce").to_numpy(
-                "datetime64[ns]"
-            )
+            stamps = pd.to_datetime(pd.Series(whole).astype("str"), format="%Y%m%d", errors="coerce")
+            local = _in_reach(stamps.to_numpy())
             local[~known] = np.datetime64("NaT")
         elif _EXCEL[0] <= middle <= _EXCEL[1]:
             fits = known & (numbers >= _EXCEL[0]) & (numbers <= _EXCEL[1])
@@ -176,15 +178,27 @@ def _stamps(column: pd.Series) -> _Parts | None:
             stamp.utcoffset().total_seconds() if aware else np.nan for stamp, aware in zip(stamps, zoned, strict=True)
         ]
         local = pd.Series(pd.NaT, index=column.index, dtype="datetime64[ns]")
-        local[cells.index] = [stamp.tz_localize(None) for stamp in stamps]
+        local[cells.index] = [
+            stamp.tz_localize(None).as_unit("ns") if _YEARS[0] <= stamp.year <= _YEARS[1] else pd.NaT
+            for stamp in stamps
+        ]
         offset = pd.Series(np.nan, index=column.index)
         offset[cells.index] = offsets
         return _Parts(local.to_numpy("datetime64[ns]"), offset.to_numpy())
-    local = column.dt.tz_localize(None).astype("datetime64[ns]").to_numpy()
+    if isinstance(column.dtype, pd.ArrowDtype) and pa.types.is_date(column.dtype.pyarrow_dtype):
+        column = column.astype("datetime64[s]")
+    local = column.dt.tz_localize(None).to_numpy()
     if column.dt.tz is None:
-        return _Parts(local, np.full(len(local), np.nan))
-    utc = column.dt.tz_convert("UTC").dt.tz_localize(None).astype("datetime64[ns]").to_numpy()
-    return _Parts(local, (local - utc) / np.timedelta64(1, "s"))
+        return _Parts(_in_reach(local), np.full(len(local), np.nan))
+    utc = column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
+    return _Parts(_in_reach(local), (local - utc) / np.timedelta64(1, "s"))
+
+
+def _in_reach(moments: np.ndarray) -> np.ndarray:
+    """Return moments of any unit in nanoseconds; those of a year that no date has are missing."""
+    first, end = np.datetime64(f"{_YEARS[0]}-01-01"), np.datetime64(f"{_YEARS[1] + 1}-01-01")
+    is_near = (moments >= first) & (moments < end)
+    return np.where(is_near, moments, np.datetime64("NaT")).astype("datetime64[ns]")
 
 
 def _texts(column: pd.Series, date_format: str | None, day_first: bool | None) -> _Parts:
@@ -195,10 +209,10 @@ def _texts(column: pd.Series, date_format: str | None, day_first: bool | None) -
     found = pd.Index(unique)
     if date_format is not None:
         parsed = pd.to_datetime(pd.Series(found), format=date_format, errors="coerce", utc=False)
-        local = parsed.dt.tz_localize(None).to_numpy("datetime64[ns]")
+        local = _in_reach(parsed.dt.tz_localize(None).to_numpy())
         return _Parts(local[codes], np.full(len(codes), np.nan))
     if len(found) and bool(found.str.fullmatch(r"\d{4}-\d{2}-\d{2}").all()):
-        local = pd.to_datetime(pd.Series(found), format="%Y-%m-%d", errors="coerce").to_numpy("datetime64[ns]")
+        local = _in_reach(pd.to_datetime(pd.Series(found), format="%Y-%m-%d", errors="coerce").to_numpy())
         return _Parts(local[codes], np.full(len(codes), np.nan))
     pieces = [_pieces(text) for text in found]
     day_first, ambiguous = _decide_order(pieces, day_first)
@@ -216,9 +230,7 @@ def _iso_days(texts: np.ndarray) -> np.ndarray | None:
         days = np.array(texts, dtype="datetime64[D]")
     except ValueError:
         return None
-    # Nanoseconds do not reach further than that.
-    is_near = days.min() > np.datetime64("1700-01-01") and days.max() < np.datetime64("2200-01-01")
-    return days.astype("datetime64[ns]") if is_near else None
+    return _in_reach(days)
 
 
 @lru_cache(maxsize=200_000)
@@ -291,6 +303,6 @@ def _assemble(
         moment = datetime.datetime(year, month, day) + datetime.timedelta(seconds=seconds)
     except ValueError:
         return none
-    if not 1700 <= year <= 2200 or seconds > 86_400:
+    if not _YEARS[0] <= year <= _YEARS[1] or seconds > 86_400:
         return none
     return np.datetime64(moment, "ns"), zone

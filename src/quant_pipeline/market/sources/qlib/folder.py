@@ -21,6 +21,9 @@ from quant_pipeline.common.text_lines import lines_of
 from quant_pipeline.market.qlib_provider import folder_name
 
 ENDING: Final = ".day.bin"
+_FIRST: Final = pd.Timestamp("1700-01-01")
+_LAST: Final = pd.Timestamp("2200-12-31")
+"""Days that nanoseconds, which are counted in, reach for sure."""
 
 
 class Stored(NamedTuple):
@@ -59,6 +62,7 @@ class QlibFolder:
             raise MarketDataError(f"{path} is no Qlib provider: {_what_is_wrong(path)}; correct `provider_uri`")
         lines = [line.strip() for line in _lines(calendar) if line.strip()]
         days = pd.to_datetime(pd.Series(lines, dtype="str"), errors="coerce", format="mixed")
+        days = days.where(days.between(_FIRST, _LAST))
         if days.isna().any():
             raise MarketDataError(
                 f"{calendar} holds {lines[int(days.isna().argmax())]!r}, which is no date; correct it"
@@ -153,7 +157,8 @@ def _dates(texts: list[str], file: Path, rows: list[tuple[int, list[str]]]) -> p
     if dates.isna().any():
         place = int(dates.isna().argmax())
         raise MarketDataError(f"{file}, row {rows[place][0]}: {texts[place]!r} is no date; correct it")
-    return dates.astype("datetime64[ns]")
+    # A universe that ends in the year 9999 goes on.
+    return dates.clip(_FIRST, _LAST).astype("datetime64[ns]")
 
 
 def _what_is_wrong(path: Path) -> str:
