@@ -101,8 +101,8 @@ bench-ledger: $(INSTALLED)  ## Orders per second through risk and log, replay of
 bench-live: $(INSTALLED)  ## Milliseconds from the last bar to the scores of 500 instruments
 	$(BIN)/python benchmarks/live.py
 
-bench-scale: $(INSTALLED)  ## The research path on 250 to 2,000 names and against Qlib: seconds, peak memory, exponent of growth
-	$(BIN)/python benchmarks/scale.py
+bench-scale: $(INSTALLED)  ## The research path on growing markets, and against Qlib; NAMES="500 4000" YEARS=25 are other sizes
+	$(BIN)/python benchmarks/scale.py $(if $(NAMES),--names $(NAMES)) $(if $(YEARS),--years $(YEARS))
 
 bench-cores: $(INSTALLED)  ## Seconds of each stage by the clock with one core and with two
 	$(BIN)/python benchmarks/second_core.py

@@ -1,7 +1,7 @@
 """Processor seconds and peak memory of the research path on simulated markets of growing size, and Qlib's beside it.
 
 Every size is a process of its own, see `scale_path.py`: a market, adjusted bars, Alpha158, two models with their scores
-out of sample, a backtest, and a search of 4,095 combinations. Then Qlib goes the same way on 500 names, see
+out of sample, a backtest, a search of 4,095 combinations, and the report. Then Qlib goes the same way on 500 names, see
 `scale_qlib.py`, and the daily run is measured on 500 CSV files, see `daily.py`. The last line is one JSON object.
 The default run takes about a quarter of an hour of processor time, up to 7 GB of memory and 5 GB of disk;
 ``--names 250 500 --without daily`` two minutes and 2 GB. 8,000 names of 25 years need 15 GB of memory, 40 GB of disk.
@@ -34,6 +34,7 @@ STAGES = (
     "predict_ridge",
     "backtest",
     "search",
+    "report",
 )
 COMPARED = ("compute", "save", "labels", "load", "lightgbm", "predict", "backtest")
 """Stages that do what Qlib's workflow does: from bars on disk to a backtest of one model."""

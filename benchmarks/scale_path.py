@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scale_report import Settings, fuse, report
 
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.combination_engine import CombinationSearch, all_combinations, run_combinations
@@ -34,6 +35,7 @@ from quant_pipeline.market.universe import UniverseParameters, select_universe
 from quant_pipeline.models.date_splits import SplitParameters
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.pipelines.features.nodes import LabelParameters, compute_feature_set, compute_labels
+from quant_pipeline.pipelines.market_tables import MarketTables
 from quant_pipeline.pipelines.training.nodes import predict_out_of_sample, train_model
 from quant_pipeline.strategy.rules import StrategyRules
 
@@ -125,6 +127,7 @@ class ResearchPath:
         market = self.meter.run("market", simulate, n_names, years)
         self.keep(bars=market.bars, corporate_actions=market.corporate_actions)
         self.keep(sessions=pd.DataFrame({"date": market.sessions}))
+        self.keep(benchmark=market.benchmark, instruments=market.instruments)
         instruments, sessions = market.instruments, market.sessions
         del market
         self.meter.run("adjust", self._adjust)
@@ -161,15 +164,14 @@ class ResearchPath:
         given = self.read("adjusted_bars", "corporate_actions", "sessions")
         self.keep(labels=compute_labels(**given, label=LABEL, market_rules=RULES))
 
-    def learn(self, split: SplitParameters) -> list[pd.Series]:
-        """Train two models and score the test sessions; return the scores."""
+    def learn(self, split: SplitParameters) -> dict[str, pd.DataFrame]:
+        """Train two models and score the validation and test sessions; return the scores by model."""
         features = self.meter.run("load", self.panel.load)
-        scores = []
+        scores = {}
         for algorithm, scoring in (("lightgbm", "predict"), ("ridge", "predict_ridge")):
             bundle, *_ = self.meter.run(algorithm, self._train, features, algorithm, split)
             given = {"features": features, "label": LABEL, "split": split, "bundle": bundle}
-            table = self.meter.run(scoring, self._score, given)
-            scores.append(table.loc[table["segment"] == "test", "score"])
+            scores[algorithm] = self.meter.run(scoring, self._score, given)
         return scores
 
     def _train(self, features: Any, algorithm: str, split: SplitParameters) -> Any:
@@ -180,11 +182,24 @@ class ResearchPath:
     def _score(self, given: dict[str, Any]) -> pd.DataFrame:
         return predict_out_of_sample(**given, **self.read("universe_members", "sessions"))
 
-    def trade(self, scores: list[pd.Series], sessions: pd.DatetimeIndex) -> None:
+    def trade(self, predictions: dict[str, pd.DataFrame], sessions: pd.DatetimeIndex) -> None:
         """Backtest the first scores, and search 4,095 combinations of twelve score sets."""
+        scores = [table.loc[table["segment"] == "test", "score"] for table in predictions.values()]
         traded = self.meter.run("backtest", self._backtest, scores[0], sessions)
         search = CombinationSearch(_score_sets(scores, traded), traded, STRATEGY, COSTS)
         self.meter.run("search", run_combinations, search, all_combinations(12))
+
+    def show(self, predictions: dict[str, pd.DataFrame]) -> None:
+        """Fuse the scores, backtest the combinations with their tables, and write the page of the report."""
+        self.meter.run("report", self._report, predictions)
+
+    def _report(self, predictions: dict[str, pd.DataFrame]) -> None:
+        given = self.read("labels", "sessions")
+        fused = fuse(predictions, **given, label=LABEL)
+        tables = MarketTables(**self.read("bars", "corporate_actions", "sessions", "benchmark", "instruments"))
+        rules = Settings(STRATEGY, RULES, COSTS, LABEL)
+        page = report(fused, tables, given["labels"], list(predictions), rules)
+        (self._folder / "report.html").write_text(page)
 
     def _backtest(self, scores: pd.Series, sessions: pd.DatetimeIndex) -> TradingMarket:
         tables = self.read("bars", "corporate_actions").values()
@@ -212,6 +227,7 @@ def measure(n_names: int, years: int) -> dict[str, Any]:
         panel_mb = sum(file.stat().st_size for file in years_of_panel) / 2**20
         scores = path.learn(split_of(sessions))
         path.trade(scores, sessions)
+        path.show(scores)
         rows = len(path.read("labels")["labels"])
     stages = {name: {key: round(value, 2) for key, value in found.items()} for name, found in path.meter.stages.items()}
     return {"names": n_names, "rows": rows, "panel_mb": round(panel_mb), "stages": stages}

@@ -45,4 +45,4 @@ def test_ratios_to_qlib_are_of_the_same_market_and_the_stages_that_both_have(sca
 def test_the_table_of_growth_has_a_column_for_each_size(scale):
     lines = scale.markdown([size_of(scale, names, 2.0) for names in (250, 1000)]).splitlines()
     assert lines[0] == "| stage | 250 names | 1,000 names |"
-    assert lines[-1] == "| `search` | 2.0 s, 350 MB | 2.0 s, 1,100 MB |"
+    assert lines[-1] == "| `report` | 2.0 s, 350 MB | 2.0 s, 1,100 MB |"

@@ -2,9 +2,12 @@
 
 import json
 import pickle
+import re
 
+import duckdb
 import numpy as np
 import pandas as pd
+import polars
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -53,6 +56,29 @@ def test_it_says_what_it_is_before_anything_is_read(written, dataset):
     )
     assert len(stored) == 8
     assert ".read()" in repr(stored)
+
+
+def test_the_lines_of_the_guide_read_a_panel_with_other_libraries(project_path, tmp_path, monkeypatch):
+    guide = (project_path / "docs" / "guides" / "features.md").read_text()
+    (folder,) = set(re.findall(r"data/markets/\w+/04_feature/alpha158(?=[/\"'])", guide))
+    table = panel(["2019-12-31", "2020-01-02", "2021-01-04"]).rename(columns={"factor": "ROC20"})
+    table = table.assign(ROC60=np.float32([1, np.nan, 3, np.nan, 5, 7]))
+    YearlyPanel(str(tmp_path / folder)).save(table)
+    monkeypatch.chdir(tmp_path)
+    rows = table.reset_index()
+
+    (line,) = re.findall(r"polars has `(scan_parquet\(.*?\))`", guide)
+    read = eval(f"polars.{line}", {"polars": polars}).collect()
+    assert read["instrument"].cast(str).to_list() == rows["instrument"].tolist()
+    assert read["ROC60"].to_list() == [None if np.isnan(value) else value for value in rows["ROC60"]]
+
+    (block,) = re.findall(r"```python\n(import pandas.*?)```", guide, re.DOTALL)
+    exec(block, names := {})
+    pd.testing.assert_frame_equal(names["momentum"], table[["ROC20", "ROC60"]], check_index_type=False)
+
+    (query,) = re.findall(r"```sql\n(.*?)```", guide, re.DOTALL)
+    means = duckdb.sql(query.replace("ROC20", "ROC60")).df().set_index("instrument")["avg(ROC60)"]
+    assert means.to_dict() == rows.dropna().groupby("instrument", observed=True)["ROC60"].mean().to_dict()
 
 
 def test_one_year_is_read_from_its_own_file(written, dataset, tmp_path):
