@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pandas.api.types import is_extension_array_dtype, is_numeric_dtype
 
 from quant_pipeline.common.cores import map_on_cores
 from quant_pipeline.factors.feature_sets import TRADED
@@ -23,6 +24,8 @@ Reader = Callable[[list[str]], pd.DataFrame]
 
 AT_ONCE: Final = 2**17
 """Values that one core takes through the steps at once; they stay in its cache."""
+WIDTH: Final = 8
+"""Factors that are one task of a core."""
 
 
 class Processor(Protocol):
@@ -105,7 +108,7 @@ class ProcessorChain:
     def _before(self, place: int, read: Reader, columns: Sequence[str], names: list[str]) -> pd.DataFrame:
         """Return some factors as they come out of the steps before one."""
         if place == 0:
-            return read(names)
+            return _plain(read(names))
         specs, factors = self._specs[:place], [name for name in columns if name != TRADED]
         exposures = [name for spec in specs for name in cross_sectional.exposures_of(spec) if name in factors]
         needed = list(dict.fromkeys([*names, *exposures]))
@@ -146,8 +149,8 @@ class ProcessorChain:
             return features
         rows = SessionRows(features.index, traded)
         values = np.empty(features.shape[::-1], dtype=np.float32) if into is None else into
-        width = max(AT_ONCE // max(len(features), 1), 1)
-        blocks = [slice(first, first + width) for first in range(0, features.shape[1], width)]
+        columns = range(0, features.shape[1], WIDTH)
+        blocks = [slice(first, min(first + WIDTH, features.shape[1])) for first in columns]
         for steps in self._stages():
             changes = [step.change_of(features, rows) for step in steps]
             map_on_cores(partial(_change, changes, features, values), blocks)
@@ -171,16 +174,28 @@ class ProcessorChain:
 
 def _split(features: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.bool_] | None]:
     if TRADED not in features.columns:
-        return features, None
-    return features.drop(columns=TRADED), features[TRADED].notna().to_numpy()
+        return _plain(features), None
+    return _plain(features.drop(columns=TRADED)), features[TRADED].notna().to_numpy()
+
+
+def _plain(features: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose numbers are those of NumPy; of nullable ones (`Float32`) the missing become NaN."""
+    kinds = features.dtypes
+    nullable = [is_numeric_dtype(kind) and is_extension_array_dtype(kind) for kind in kinds]
+    return features.astype(dict.fromkeys(features.columns[nullable], np.float32)) if any(nullable) else features
 
 
 def _change(changes: Sequence[Change], features: pd.DataFrame, values: Floats, factors: slice) -> None:
-    """Take some factors through steps."""
-    given, out = features.iloc[:, factors].to_numpy(), values[factors].T
-    for change in changes:
-        change(given, out, factors)
-        given = out
+    """Take some factors through steps, as many at once as stay in the cache."""
+    # Asking pandas for a factor takes as long as the steps do.
+    columns = features.iloc[:, factors].to_numpy()
+    width = max(AT_ONCE // max(len(features), 1), 1)
+    for first in range(factors.start, factors.stop, width):
+        some = slice(first, min(first + width, factors.stop))
+        given, out = columns[:, some.start - factors.start : some.stop - factors.start], values[some].T
+        for change in changes:
+            change(given, out, some)
+            given = out
 
 
 def drop_missing_labels(features: pd.DataFrame, labels: pd.Series) -> tuple[pd.DataFrame, pd.Series]:
