@@ -163,7 +163,7 @@ def test_rows_in_any_order_have_the_values_of_sorted_ones(panel, name):
         np.testing.assert_array_equal(found, sorted_rows)
     # Means and slopes are sums of doubles in the order of the rows: a result, which is single, may round to its
     # neighbour, and one that is zero but for the rounding of such a sum stays below that.
-    np.testing.assert_allclose(found, sorted_rows, rtol=2 ** -23, atol=1e-12)
+    np.testing.assert_allclose(found, sorted_rows, rtol=2**-23, atol=1e-12)
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 7, 8, 1001, 4096])

@@ -94,7 +94,7 @@ class FittedProcessor(ABC):
 
     @abstractmethod
     def _learn(self, known: Floats) -> Arrays:
-        """Learn from the finite values of one factor; arrays of one number each, missing where nothing is known."""
+        """Learn from the finite values of one factor, a copy; arrays of one number, missing where nothing is known."""
 
     @abstractmethod
     def _apply(self, values: Floats, state: Arrays) -> None: ...
@@ -111,7 +111,8 @@ class RobustZScoreProcessor(FittedProcessor):
 
     def _learn(self, known: Floats) -> Arrays:
         median = _median(known)
-        deviation = _median(np.abs(known - median)) * np.float32(MAD_TO_DEVIATION)
+        known -= median
+        deviation = _median(np.abs(known, out=known)) * np.float32(MAD_TO_DEVIATION)
         return {"median": median, "deviation": np.where(deviation > 0, deviation, np.float32(1.0))}
 
     def _apply(self, values: Floats, state: Arrays) -> None:
@@ -139,14 +140,16 @@ class WinsoriseProcessor(FittedProcessor):
 
 
 def _median(values: Floats) -> Floats:
-    """Return the median of finite numbers, as `numpy.median` has it; of none it is missing.
+    """Return the median of finite numbers, as `numpy.median` has it, and sort them in part; of none it is missing.
 
     NumPy looks for both middle numbers and the last one at once; for one alone it has code that takes a tenth of that.
     """
+    if not len(values):
+        return np.full(1, np.nan, dtype=np.float32)
     half = len(values) // 2
-    parted = np.partition(values, half) if len(values) else np.full(1, np.nan, dtype=np.float32)
-    middle = parted[half : half + 1]
-    return middle if len(parted) % 2 else (parted[:half].max() + middle) / np.float32(2.0)
+    values.partition(half)
+    middle = values[half : half + 1].copy()
+    return middle if len(values) % 2 else (values[:half].max() + middle) / np.float32(2.0)
 
 
 def state_of(state: Arrays, factors: npt.NDArray[np.intp] | slice) -> Arrays:
