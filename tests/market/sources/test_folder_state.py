@@ -37,7 +37,7 @@ def test_links_are_files_or_lead_to_nothing(tmp_path):
     }.items():
         (tmp_path / name).symlink_to(target)
     states = {Path(path).name: len(state) for path, *state in states_of(tmp_path, {})}
-    assert states == {"x.csv": 3, "to_file": 3, "to_nothing": 0, "to_itself": 0}
+    assert states == {"x.csv": 4, "to_file": 4, "to_nothing": 0, "to_itself": 0}
 
 
 def test_a_folder_that_is_none_has_no_files(tmp_path):

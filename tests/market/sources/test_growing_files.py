@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 
+from quant_pipeline.common.checked_arrow import open_checked, write_checked
 from quant_pipeline.market.sources.files import FilesMarketParameters
 from quant_pipeline.market.sources.files.parsing import read_file
 from quant_pipeline.market.sources.files.reading_cache import ReadingCache
@@ -55,11 +56,10 @@ def tampered(cache):
     """Change a close in the one entry of a cache: whatever comes from it shows the change."""
     (entry,) = cache.iterdir()
     with pa.OSFile(str(entry)) as source:
-        table = pa.ipc.open_file(source).read_all().to_pandas()
-        schema = pa.ipc.open_file(source).schema
+        stored = open_checked(source).read_all()
+    table = stored.to_pandas()
     table.loc[3, "close"] = 77.0
-    with pa.ipc.new_file(str(entry), schema) as target:
-        target.write_table(pa.Table.from_pandas(table, schema=schema, preserve_index=False))
+    write_checked(entry, pa.Table.from_pandas(table, schema=stored.schema, preserve_index=False))
 
 
 def grow(tmp_path, first, second):

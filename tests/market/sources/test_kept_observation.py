@@ -117,6 +117,28 @@ def test_a_damaged_file_and_other_code_have_the_folder_read(tmp_path, folder, re
     assert len(readings) == 4
 
 
+@pytest.mark.parametrize("place", [0.25, 0.5, 0.75])
+def test_what_was_kept_and_has_lost_a_part_is_not_believed(tmp_path, folder, readings, place):
+    expected = observe_once(folder, NEW_YORK, tmp_path / "cache")
+    kept = tmp_path / "cache" / FILE
+    content = kept.read_bytes()
+    first = int(len(content) * place)
+    kept.write_bytes(content[:first] + bytes(500) + content[first + 500 :])
+    require_same(observe_once(folder, NEW_YORK, tmp_path / "cache"), expected)
+    assert len(readings) == 2
+
+
+def test_a_correction_of_the_same_length_that_sets_the_time_back_is_read(tmp_path, folder, readings):
+    observe_once(folder, NEW_YORK, tmp_path / "cache")
+    file = min(folder.glob("*.csv"))
+    status, text = file.stat(), file.read_text()
+    file.write_text(text.replace(",30.0566,", ",30.0565,", 1))
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert file.stat().st_size == status.st_size
+    require_same(observe_once(folder, NEW_YORK, tmp_path / "cache"), observe(folder, NEW_YORK))
+    assert len(readings) == 2
+
+
 @pytest.mark.parametrize(
     "bars", ["{elsewhere}", "{elsewhere}/*.csv", "../elsewhere/*.csv", "linked", "linked/*.csv", ".export/*.csv"]
 )

@@ -50,7 +50,7 @@ def matching(folder: Path, pattern: str) -> list[Path]:
 
 
 def states_of(folder: Path, options: Mapping[str, Any]) -> list[list[Any]]:
-    """Return path, inode, size and time of change of every file on which the market of a folder depends.
+    """Return path, inode, size and times of writing and change of every file on which the market of a folder depends.
 
     Parameters
     ----------
@@ -119,4 +119,5 @@ def _state_of(path: str) -> list[Any]:
         status = os.stat(path)
     except OSError:
         return [path]
-    return [path, status.st_ino, status.st_size, status.st_mtime_ns]
+    # A copy may bring the time of writing of the original; that of the last change is set by the file system alone.
+    return [path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]

@@ -17,7 +17,7 @@ from typing import Any, Final
 import pandas as pd
 import pyarrow as pa
 
-from quant_pipeline.common.atomic import replacing_file
+from quant_pipeline.common.checked_arrow import open_checked, write_checked
 from quant_pipeline.common.compilation import digest_files
 from quant_pipeline.market.sources.files.observation import observe
 from quant_pipeline.market.sources.files.observed_market import Observation
@@ -79,8 +79,9 @@ def _versions_of_reading() -> list[str]:
 
 def _load(file: Path, asked: dict[str, Any], calendar: str) -> Observation | None:
     """Return what was kept; None where that is nothing, of other files, or damaged."""
-    with suppress(OSError, KeyError, TypeError, ValueError), pa.memory_map(str(file)) as source:
-        reader = pa.ipc.open_file(source)
+    damage = (OSError, KeyError, TypeError, ValueError, pa.ArrowException)
+    with suppress(*damage), pa.memory_map(str(file)) as source:
+        reader = open_checked(source)
         facts = json.loads(reader.schema.metadata[_FACTS])
         same_calendar = calendar == facts["asked_calendar"] or (
             facts["asked_calendar"] == AUTO and calendar == facts["calendar"]
@@ -107,8 +108,7 @@ def _write(file: Path, seen: Observation, asked: dict[str, Any], calendar: str) 
     parts = {name.encode(): _to_bytes(getattr(seen, name)) for name in _TABLES if getattr(seen, name) is not None}
     table = pa.Table.from_pandas(seen.rows, preserve_index=False).combine_chunks()
     metadata = table.schema.metadata | parts | {_FACTS: json.dumps(facts).encode()}
-    with replacing_file(file) as beside, pa.ipc.new_file(str(beside), table.schema.with_metadata(metadata)) as target:
-        target.write_table(table)
+    write_checked(file, table.replace_schema_metadata(metadata))
 
 
 def _to_bytes(table: pd.DataFrame) -> bytes:

@@ -1,14 +1,16 @@
 """Files as they were read before: unchanged ones are not read again, and of those that have grown the new lines alone.
 
-A file has one entry for a way of reading it. The entry says how large the file was and when it was changed; where both
-are the same, it stands for the file. Where the file begins with the lines that were read, byte for byte, what follows
-is read and put behind them; a file whose past was corrected is read whole.
+A file has one entry for a way of reading it. The entry says how large the file was and when it was changed; where that
+is the same, it stands for the file. Where the file begins with the lines that were read, byte for byte, what follows
+is read and put behind them; a file whose past was corrected is read whole. What cannot be kept, or is damaged, is read
+as if there were no cache.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -17,29 +19,36 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from quant_pipeline.common.atomic import replacing_file
+from quant_pipeline.common.checked_arrow import open_checked, write_checked
 from quant_pipeline.common.cores import each_on_cores
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.parsing import Reading, name_of, read_tail
 from quant_pipeline.market.sources.files.raw_table import Head
 from quant_pipeline.market.sources.files.reading_together import TOGETHER, read_files
 
-VERSION = 11
+logger = logging.getLogger(__name__)
+
+VERSION = 12
 ENDING = ".arrow"
 _FORMER = ".parquet"
 _FACTS = b"reading"
 
 
 class _State(NamedTuple):
-    """When a file was changed, and how large it is."""
+    """How large a file is, when it was written, and when anything of it was changed last, which no tool sets back."""
 
     size: int
+    written: int
     changed: int
 
     @classmethod
-    def of(cls, file: Path) -> _State:
-        status = file.stat()
-        return cls(status.st_size, status.st_mtime_ns)
+    def of(cls, file: Path) -> _State | None:
+        """Return the state of a file; None of one that is gone, or lies where nothing can be seen."""
+        try:
+            status = file.stat()
+        except OSError:
+            return None
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 class ReadingCache:
@@ -54,6 +63,7 @@ class ReadingCache:
     def __init__(self, place: Path | None) -> None:
         self._place = place
         self._used: set[str] = set()
+        self._has_warned = False
 
     def read(self, file: Path, folder: Path, options: FilesMarketParameters) -> Reading:
         """Read a file of a folder: its entry, its new lines, or all of it."""
@@ -71,10 +81,12 @@ class ReadingCache:
         found: dict[Path, Reading] = {}
         changed: dict[Path, tuple[Path, _State]] = {}
         for file in files:
-            entry = self._place / _entry_of(file, folder, options)
-            self._used.add(entry.name)
             # What is written meanwhile is seen the next time.
             state = _State.of(file)
+            if state is None:
+                continue
+            entry = self._place / _entry_of(file, folder, options)
+            self._used.add(entry.name)
             known = _load(entry)
             if known is not None and known[1] == state:
                 found[file] = known[0]
@@ -86,16 +98,33 @@ class ReadingCache:
         whole = [file for file in files if file not in found]
         found |= dict(zip(whole, read_files(whole, folder, options), strict=True))
         for file, (entry, state) in changed.items():
-            _keep_or_forget(entry, found[file], state)
+            self._keep_or_forget(entry, found[file], state)
         return [found[file] for file in files]
+
+    def _keep_or_forget(self, entry: Path, reading: Reading, state: _State) -> None:
+        """Keep a file that was read without a problem; of another one nothing is kept."""
+        try:
+            if reading.rows is None or reading.problems or reading.ambiguous:
+                entry.unlink(missing_ok=True)
+            else:
+                _keep(entry, reading, state)
+        except OSError as error:
+            if not self._has_warned:
+                logger.warning("files are read again the next time, as what was read is not kept: %s", error)
+            self._has_warned = True
 
     def prune(self) -> None:
         """Remove entries of which no file was read: of files that are gone, and of other options."""
         if self._place is None or not self._place.is_dir():
             return
-        for entry in self._place.iterdir():
+        entries: list[Path] = []
+        with suppress(OSError):
+            entries += self._place.iterdir()
+        for entry in entries:
             if entry.suffix in (ENDING, _FORMER) and entry.name not in self._used and entry.name[0] != ".":
-                entry.unlink(missing_ok=True)
+                # What cannot be removed is not read, either.
+                with suppress(OSError):
+                    entry.unlink(missing_ok=True)
 
 
 def _entry_of(file: Path, folder: Path, options: FilesMarketParameters) -> str:
@@ -108,18 +137,20 @@ def _entry_of(file: Path, folder: Path, options: FilesMarketParameters) -> str:
 def _grown(earlier: Reading, file: Path, folder: Path, options: FilesMarketParameters) -> Reading | None:
     """Read the lines that were added to a file; None where it has not grown, or that alone does not say enough."""
     head = earlier.head
-    if head is None or file.stat().st_size < head.n_bytes:
-        return None
-    content = file.read_bytes()
-    if hashlib.sha256(content[: head.n_bytes]).hexdigest() != head.digest:
-        return None
-    return read_tail(earlier, file, folder, options, content)
+    with suppress(OSError):
+        if head is None or file.stat().st_size < head.n_bytes:
+            return None
+        content = file.read_bytes()
+        if hashlib.sha256(content[: head.n_bytes]).hexdigest() == head.digest:
+            return read_tail(earlier, file, folder, options, content)
+    return None
 
 
 def _load(entry: Path) -> tuple[Reading, _State] | None:
     """Return what an entry holds; None where there is none, it is damaged, or another run has just removed it."""
-    with suppress(FileNotFoundError, pa.ArrowInvalid), pa.OSFile(str(entry)) as file:
-        table = pa.ipc.open_file(file).read_all()
+    damage = (OSError, KeyError, TypeError, ValueError, pa.ArrowException)
+    with suppress(*damage), pa.OSFile(str(entry)) as source:
+        table = open_checked(source).read_all()
         facts: dict[str, Any] = json.loads(table.schema.metadata[_FACTS])
         head = facts["head"]
         reading = Reading(
@@ -132,19 +163,9 @@ def _load(entry: Path) -> tuple[Reading, _State] | None:
     return None
 
 
-def _keep_or_forget(entry: Path, reading: Reading, state: _State) -> None:
-    """Keep a file that was read without a problem; of another one nothing is kept."""
-    if reading.rows is None or reading.problems or reading.ambiguous:
-        entry.unlink(missing_ok=True)
-    else:
-        _keep(entry, reading, state)
-
-
 def _keep(entry: Path, reading: Reading, state: _State) -> None:
     facts = {
         name: getattr(reading, name) for name in ("file", "layout", "kind", "fields", "day_first", "currency", "title")
     } | {"head": None if reading.head is None else asdict(reading.head), "state": state}
     table = pa.Table.from_pandas(reading.rows, preserve_index=False, nthreads=1)
-    schema = table.schema.with_metadata(table.schema.metadata | {_FACTS: json.dumps(facts).encode()})
-    with replacing_file(entry) as beside, pa.ipc.new_file(str(beside), schema) as file:
-        file.write_table(table)
+    write_checked(entry, table.replace_schema_metadata(table.schema.metadata | {_FACTS: json.dumps(facts).encode()}))
