@@ -123,6 +123,22 @@ def test_a_date_beyond_the_reach_of_nanoseconds_is_no_date_and_becomes_no_other_
     assert dates.values.astype("datetime64[D]").astype(str).tolist() == ["NaT", "2024-01-02", "2024-01-02"]
 
 
+@pytest.mark.parametrize("separator", ["||", "", "\n", '"', "\\t"])
+def test_a_separator_is_one_sign_that_separates(separator):
+    with pytest.raises(ValueError, match="separates no cells; name one sign"):
+        FilesMarketParameters(separator=separator)
+
+
+@pytest.mark.parametrize("separator", ["\t", " ", "^", "¦"])
+def test_any_other_sign_may_separate_cells(tmp_path, bars, separator):
+    write(tmp_path, bars)
+    expected = observe(tmp_path, FilesMarketParameters(calendar="XNYS"))
+    for file in tmp_path.iterdir():
+        file.write_text(file.read_text().replace(",", separator), encoding="utf-8")
+    seen = observe(tmp_path, FilesMarketParameters(calendar="XNYS", separator=separator))
+    pd.testing.assert_frame_equal(seen.rows, expected.rows, check_exact=True)
+
+
 def test_days_that_could_be_months_are_refused_and_settled_by_an_option(tmp_path, bars):
     early = bars[bars["date"] < "2024-01-13"]
     write(tmp_path, early)

@@ -69,6 +69,7 @@ ODD = {
     "of a negative price": PLAIN.replace(",99.5,", ",-99.5,", 1),
     "of an empty cell": PLAIN.replace(",99.5,", ",,", 1),
     "of a blank line": f"{PLAIN}\n",
+    "of columns of one name": "\n".join([f"{HEADER},x.1,x,x", *(f"{line},1,2,3" for line in rows())]) + "\n",
     "of a header alone": f"{HEADER}\n",
     "of a header without an end": HEADER,
     "empty": "",
@@ -150,6 +151,26 @@ def test_what_is_judged_by_values_is_judged_of_each_file(tmp_path_factory, drawn
     for number, (name, inner) in enumerate(drawn):
         files += write(folder / inner / f"part {number}", [BY_CONTENT[name]])
     require_alone_and_together(files, folder)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"), [("x,x", ["x", "x.1"]), ("x.1,x,x", ["x.1", "x", "x.2"]), ("x,x,x.1", ["x", "x.2", "x.1"])]
+)
+def test_columns_of_one_name_are_told_apart_by_names_that_no_other_has(tmp_path, theirs, ours):
+    more = ",1" * len(ours)
+    text = "\n".join([f"{HEADER},{theirs}", *(line + more for line in rows())]) + "\n"
+    for reading in read_files(write(tmp_path, [text] * 2), tmp_path, AUTO):
+        assert list(reading.header) == [*HEADER.split(","), *ours]
+        assert len(reading.rows) == len(rows())
+
+
+def test_what_a_group_cannot_be_read_for_stops_none_of_its_files(tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise TypeError("an oddity that nothing foresees")
+
+    files = write(tmp_path, [PLAIN] * 3)
+    monkeypatch.setattr(reading_together, "plain_cells", fail)
+    assert [len(reading.rows) for reading in read_files(files, tmp_path, AUTO)] == [len(rows())] * 3
 
 
 def test_decimals_beside_billionths_stay_what_they_are(tmp_path):

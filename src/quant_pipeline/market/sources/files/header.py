@@ -100,11 +100,20 @@ def count_names(rows: Sequence[Sequence[str]], own: Collection[str] = ()) -> lis
 
 
 def _unique(names: Sequence[str]) -> tuple[str, ...]:
-    seen: dict[str, int] = {}
+    """Return names of which each stands once: a later one of the same has a number that no other name has."""
+    theirs, given = set(names), set[str]()
+    if len(theirs) == len(names):
+        return tuple(names)
+    numbers: dict[str, int] = {}
     result = []
     for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        result.append(name if seen[name] == 1 else f"{name}.{seen[name] - 1}")
+        number, own = numbers.get(name, 0), name
+        while own in given or (number and own in theirs):
+            number += 1
+            own = f"{name}.{number}"
+        numbers[name] = number
+        given.add(own)
+        result.append(own)
     return tuple(result)
 
 

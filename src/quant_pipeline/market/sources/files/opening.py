@@ -42,6 +42,10 @@ _PACKED = (
     b"\x28\xb5\x2f\xfd",
 )
 """How files begin that are no text, or a packed one."""
+_UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+_DAMAGED = (ArrowException, ValueError, KeyError, TypeError, AttributeError, IndexError, NotImplementedError)
+FAULTS = (*_UNREADABLE, *_DAMAGED, csv.Error)
+"""What is raised for files that hold no table."""
 LEGACY_ENCODINGS = ("gb18030", "big5", "shift_jis", "cp949", "cp1252", "cp1250")
 
 
@@ -70,14 +74,13 @@ def open_table(file: Path, folder: Path, options: FilesMarketParameters, as_text
         When it holds no table.
     """
     try:
-        raw = _open(file, options, as_text)
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+        return _with_partitions(_open(file, options, as_text), file, folder)
+    except _UNREADABLE as error:
         raise UnreadableFileError(f"cannot be read: {_first_line(error)}") from error
-    except (ArrowException, ValueError, KeyError, TypeError, AttributeError, IndexError, NotImplementedError) as error:
+    except _DAMAGED as error:
         raise UnreadableFileError(f"is damaged: {_first_line(error)}") from error
     except csv.Error as error:
         raise UnreadableFileError(f"is damaged in its first lines: {error}") from error
-    return _with_partitions(raw, file, folder)
 
 
 def open_text(file: Path, folder: Path, options: FilesMarketParameters) -> OpenedText | None:
@@ -287,6 +290,8 @@ def _cells(text: str, separator: str, header: Header) -> tuple[pd.DataFrame, np.
     width = len(header.names)
     damaged: list[tuple[int, str]] = []
     below = text[end_of_lines(text, header.lines) :]
+    if not separator.isascii():
+        return _cells_line_by_line(below, separator, header)
     try:
         cells = _parsed(below, separator)
         too_wide = cells.shape[1] > width and _has_content(cells.iloc[:, width:])

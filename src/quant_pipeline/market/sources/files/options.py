@@ -134,6 +134,16 @@ class FilesMarketParameters(Parameters):
             raise ValueError(f"{', '.join(unknown)} is no column of ours; there are {', '.join(FIELDS)}")
         return columns
 
+    @field_validator("separator")
+    @classmethod
+    def _cut_at_one_sign(cls, separator: str | None) -> str | None:
+        if separator is not None and (len(separator) != 1 or separator in '\r\n"\0'):
+            raise ValueError(
+                f"{separator!r} separates no cells; name one sign that is no quotation mark and no end of a line, and "
+                'a tab as "\\t" in double quotes; or leave it out'
+            )
+        return separator
+
     @field_validator("layout")
     @classmethod
     def _know_the_layout(cls, layout: str | None) -> str | None:

@@ -8,6 +8,7 @@ plain, or all rows of a file say what one of them means, all of its group are re
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
+from contextlib import suppress
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -17,7 +18,7 @@ import pandas as pd
 
 from quant_pipeline.market.sources.files.first_lines import title_of
 from quant_pipeline.market.sources.files.instrument_names import instrument_of
-from quant_pipeline.market.sources.files.opening import OpenedText, head_of, open_text
+from quant_pipeline.market.sources.files.opening import FAULTS, OpenedText, head_of, open_text
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.parsing import Reading, name_of, plain_rows, read_file
 from quant_pipeline.market.sources.files.plain_text import PlainCells, plain_cells
@@ -59,7 +60,9 @@ def read_files(files: Sequence[Path], folder: Path, options: FilesMarketParamete
     found: dict[Path, Reading] = {}
     for part in _parts(files):
         for group in _groups_of(part, folder, options):
-            found |= dict(_read_group(group, folder, options))
+            # What is wrong with one of them is said where it is read alone.
+            with suppress(*FAULTS):
+                found |= dict(_read_group(group, folder, options))
     return [found.get(file) or read_file(file, folder, options) for file in files]
 
 
@@ -83,9 +86,10 @@ def _groups_of(files: list[Path], folder: Path, options: FilesMarketParameters) 
     """Open files, and return those of one form together."""
     groups: dict[Hashable, list[_Opened]] = {}
     for file in files:
-        opened = _open(file, folder, options)
-        if opened is not None:
-            groups.setdefault(opened.form, []).append(opened)
+        with suppress(*FAULTS):
+            opened = _open(file, folder, options)
+            if opened is not None:
+                groups.setdefault(opened.form, []).append(opened)
     return list(groups.values())
 
 
