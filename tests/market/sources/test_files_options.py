@@ -1,6 +1,7 @@
 """Options of the source ``files``, and the rules for dates, numbers, names and rows, by literal values."""
 
 import datetime
+import os
 
 import numpy as np
 import pandas as pd
@@ -121,6 +122,45 @@ def test_a_date_beyond_the_reach_of_nanoseconds_is_no_date_and_becomes_no_other_
     assert dates.kind == "date"
     assert dates.unreadable.tolist() == [True, False, False]
     assert dates.values.astype("datetime64[D]").astype(str).tolist() == ["NaT", "2024-01-02", "2024-01-02"]
+
+
+LATIN = b"caf\xe9"
+
+
+@pytest.mark.parametrize("ending", [b".csv", b".parquet", b".feather"])
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_file_whose_name_is_no_utf8_is_named_and_stops_no_other(tmp_path, bars, ending, keeps):
+    folder = tmp_path / "market"
+    folder.mkdir()
+    write(folder, bars)
+    named = bars[bars["instrument"] == bars["instrument"].iloc[0]].drop(columns="instrument")
+    made = tmp_path / f"made{ending.decode()}"
+    {b".csv": named.to_csv, b".parquet": named.to_parquet, b".feather": named.to_feather}[ending](made)
+    made.rename(folder / os.fsdecode(LATIN + ending))
+    options = FilesMarketParameters(calendar="XNYS", on_problem="leave_out")
+    for _ in range(2):
+        seen = observe(folder, options, tmp_path / "cache" if keeps else None)
+        (problem,) = seen.problems
+        assert problem.file == f"caf\\xe9{ending.decode()}"
+        assert "holds a sign that names of files cannot have; rename it" in problem.message
+        assert set(seen.rows["instrument"]) == set(bars["instrument"])
+
+
+def test_names_that_are_no_utf8_or_hold_ends_of_lines_are_noted_in_one_line(tmp_path, bars):
+    write(tmp_path, bars)
+    for name in (LATIN + b".json", b"._" + LATIN + b".csv", b"a\nb\x1b.json"):
+        (tmp_path / os.fsdecode(name)).write_text("x")
+    (tmp_path / os.fsdecode(b"in=" + LATIN)).mkdir()
+    inner = bars[bars["instrument"] == bars["instrument"].iloc[0]].assign(instrument="INNER")
+    inner.to_csv(tmp_path / os.fsdecode(b"in=" + LATIN) / "inner.csv", index=False)
+    seen = observe(tmp_path, FilesMarketParameters(calendar="XNYS"))
+    assert "INNER" in set(seen.rows["instrument"])
+    noted = seen.findings[seen.findings["check"].isin(["litter", "file_left_out"])]
+    assert sorted(text.partition(":")[0] for text in noted["detail"]) == [
+        "._caf\\xe9.csv",
+        "a\\nb\\x1b.json",
+        "caf\\xe9.json",
+    ]
 
 
 @pytest.mark.parametrize("separator", ["||", "", "\n", '"', "\\t"])

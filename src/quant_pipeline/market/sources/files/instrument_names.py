@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from contextlib import suppress
@@ -16,6 +17,7 @@ from quant_pipeline.market.sources.files.layouts import ALL, SPLITS
 DATA_ENDINGS = (".csv", ".txt", ".tsv", ".dat", ".parquet", ".pq", ".xlsx", ".feather")
 PACKED_ENDINGS = (".gz", ".bz2", ".xz", ".zip", ".zst")
 
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PAIR = re.compile(r"[A-Za-z0-9._-]*[A-Za-z0-9](/[A-Za-z0-9]+)(:[A-Za-z0-9]+)?")
 _MARK = r"(?:^|[\s_.(\[-])(?:{})(?=$|[\s_.)\]-])"
 _ADJUSTED_NAMES = (
@@ -45,6 +47,12 @@ _ADDED_BY_VENDORS = (
     ),
     re.compile(r"^(time_series_)?daily_(adjusted_)?", re.IGNORECASE),
 )
+
+
+def printable(name: str) -> str:
+    r"""Return the name of a file as messages and tables hold it: bytes that are no UTF-8, or a control, as ``\xe9``."""
+    text = os.fsencode(name).decode(errors="backslashreplace")
+    return _UNPRINTABLE.sub(lambda sign: sign[0].encode("unicode_escape").decode(), text)
 
 
 def stem_of(path: PurePath) -> str:

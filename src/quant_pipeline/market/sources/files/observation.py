@@ -18,6 +18,7 @@ from quant_pipeline.market.sources.files.folder_problems import (
     refuse_currencies,
     refuse_unused_actions,
 )
+from quant_pipeline.market.sources.files.instrument_names import printable
 from quant_pipeline.market.sources.files.observed_market import DAILY, Observation
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.parsing import AMBIGUOUS, Reading, read_field_files
@@ -78,9 +79,9 @@ def observe(folder: Path, options: FilesMarketParameters, cache: Path | None = N
     draft = join_readings(good, options)
     draft.problems += real
     for file in found.litter:
-        draft.note_file(file.name, "litter", "no file of a vendor")
+        draft.note_file(printable(file.name), "litter", "no file of a vendor")
     for name, why in found.unread.items():
-        draft.note_file(name, "file_left_out", why)
+        draft.note_file(printable(name), "file_left_out", why)
     for reading in broken:
         draft.note_file(reading.file, "file_left_out", str(reading.broken))
     for reading in readings:
@@ -143,10 +144,10 @@ def _add_tables(seen: Observation, found: FoundFiles, options: FilesMarketParame
             draft.problems += [SourceProblem(options.securities, None, name, what) for name in unknown]
         elif unknown:
             listed = ", ".join(unknown[:5])
-            draft.note_file(found.securities.name, "unlisted", f"does not list {listed}")
+            draft.note_file(printable(found.securities.name), "unlisted", f"does not list {listed}")
     stated = read_delistings(found.delistings, seen.securities)
     if len(seen.rows):
-        name = "securities" if found.delistings is None else found.delistings.name
+        name = "securities" if found.delistings is None else printable(found.delistings.name)
         for slip, right in slips(stated["instrument"], seen.rows["instrument"]).items():
             what = f"is no instrument of the bars, in which {right} is; correct the name of the delisting"
             draft.refuse_market(SourceProblem(name, None, slip, what))

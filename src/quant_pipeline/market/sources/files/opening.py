@@ -23,6 +23,7 @@ from pyarrow import ArrowException
 from quant_pipeline.common.text_lines import end_of_lines
 from quant_pipeline.market.sources.files.first_lines import first_rows, header_of, separator_of, title_of
 from quant_pipeline.market.sources.files.header import Header, count_names
+from quant_pipeline.market.sources.files.instrument_names import printable
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.plain_text import PlainCells, plain_cells
 from quant_pipeline.market.sources.files.raw_table import FIRST_LINES, Head, RawTable, UnreadableFileError
@@ -160,9 +161,12 @@ def _open(file: Path, options: FilesMarketParameters, as_text: bool) -> RawTable
         raise UnreadableFileError("is empty")
     name = file.name.lower()
     if name.endswith((".parquet", ".pq")):
-        return _typed(pd.read_parquet(file, partitioning=None))
+        # Arrow opens no file whose name is no UTF-8.
+        with file.open("rb") as opened:
+            return _typed(pd.read_parquet(opened))
     if name.endswith(".feather"):
-        return _typed(pd.read_feather(file))
+        with file.open("rb") as opened:
+            return _typed(pd.read_feather(opened))
     stored = file.read_bytes()
     content = _unpacked(stored, name)
     if content.startswith(b"PAR1"):
@@ -369,4 +373,4 @@ def _partitions_of(file: Path, folder: Path) -> list[tuple[str, str]]:
     """Return keys and values of folders such as ``ticker=AAA/year=2024``."""
     inner = file.relative_to(folder).parent if file.is_relative_to(folder) else PurePath()
     pairs = [part.partition("=") for part in inner.parts if "=" in part]
-    return [(key, unquote(value)) for key, _, value in pairs]
+    return [(printable(key), printable(unquote(value))) for key, _, value in pairs]

@@ -13,7 +13,7 @@ import pandas as pd
 from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.sources.files.dates import Dates, read_dates
 from quant_pipeline.market.sources.files.field_files import join_fields
-from quant_pipeline.market.sources.files.instrument_names import adjustment_named, instrument_of
+from quant_pipeline.market.sources.files.instrument_names import adjustment_named, instrument_of, printable
 from quant_pipeline.market.sources.files.layouts import NUMBERS
 from quant_pipeline.market.sources.files.numbers import Numbers, decimal_mark, read_numbers, read_splits
 from quant_pipeline.market.sources.files.opening import open_table, open_tail
@@ -170,8 +170,8 @@ def read_field_files(own: dict[str, Path], folder: Path, options: FilesMarketPar
 
 
 def name_of(file: Path, folder: Path) -> str:
-    """Return what a file is called in messages."""
-    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name
+    """Return what a file is called in messages, and its instrument after."""
+    return printable(file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name)
 
 
 class _Found(NamedTuple):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -131,7 +132,7 @@ def _entry_of(file: Path, folder: Path, options: FilesMarketParameters) -> str:
     # Links of several names may lead to one file, and an instrument may be called after the name.
     names = f"{file.resolve()}|{name_of(file, folder)}"
     text = f"{VERSION}|{names}|{options.bars}|{options.of_parsing()}"
-    return f"{hashlib.sha256(text.encode()).hexdigest()[:32]}{ENDING}"
+    return f"{hashlib.sha256(os.fsencode(text)).hexdigest()[:32]}{ENDING}"
 
 
 def _grown(earlier: Reading, file: Path, folder: Path, options: FilesMarketParameters) -> Reading | None:
