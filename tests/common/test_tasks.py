@@ -2,8 +2,10 @@
 
 import threading
 
+import numpy as np
 import pytest
 
+from quant_pipeline.common.cores import usable_cores
 from quant_pipeline.common.tasks import run_tasks
 
 
@@ -35,3 +37,13 @@ def test_what_is_raised_ends_the_tasks():
     with pytest.raises(ValueError, match=r"^item 0$"):
         list(run_tasks(refuse, None, range(50), threads=2))
     assert len(begun) <= 4
+
+
+def test_warnings_of_numpy_are_those_that_the_caller_wants():
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        list(run_tasks(lambda shared, item: np.ones(1) / np.zeros(1), None, range(4), threads=2))
+
+
+def test_a_single_task_may_use_every_core():
+    (cores,) = run_tasks(lambda shared, item: usable_cores(), None, range(1), threads=2)
+    assert cores == usable_cores()

@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -55,8 +57,8 @@ def map_on_cores(function: Callable[[Item], Result], items: Iterable[Item], most
 
 
 def each_on_cores(
-    function: Callable[[Item], Result], items: Iterable[Item], most: int | None = None
-) -> Iterator[Result]:
+    function: Callable[[Item], Result], items: Iterable[Item], most: int | None = None, ahead: int | None = None
+) -> Generator[Result]:
     """Call a function for every item, on all cores that there are.
 
     Parameters
@@ -64,19 +66,24 @@ def each_on_cores(
     function
         Its result depends on its argument alone. Within it there is one core.
     items
-        What it is called with; all at once.
+        What it is called with. On one core the next one is taken when the last one is done.
     most
         Most calls at the same time, where each takes memory of its own; None for as many as there are cores.
+    ahead
+        Most items that are taken before the result of the first of them was handed on, where they, or the results, take
+        memory; None takes all at once.
 
     Yields
     ------
     Result
         In the order of the items. What the first of them raises is raised here, and no other begins then.
     """
-    given = list(items)
-    threads = min(usable_cores(), len(given), most or len(given))
-    if threads <= 1:
-        yield from map(function, given)
+    coming = iter(items)
+    threads = usable_cores() if most is None else min(usable_cores(), most)
+    first = list(islice(coming, 2)) if threads > 1 else []
+    every = chain(first, coming)
+    if len(first) < 2:
+        yield from map(function, every)
         return
 
     def call(item: Item) -> Result:
@@ -84,10 +91,18 @@ def each_on_cores(
             return function(item)
 
     with ThreadPoolExecutor(threads) as pool:
-        # What NumPy does about a division by zero belongs to the context of the caller.
-        waiting = [pool.submit(copy_context().run, call, item) for item in given]
+
+        def begin(taken: Iterable[Item]) -> None:
+            # What NumPy does about a division by zero belongs to the context of the caller.
+            waiting.extend(pool.submit(copy_context().run, call, item) for item in taken)
+
+        waiting: deque[Future[Result]] = deque()
         try:
-            yield from (each.result() for each in waiting)
+            begin(islice(every, ahead))
+            while waiting:
+                result = waiting.popleft().result()
+                begin(islice(every, 1))
+                yield result
         finally:
             for each in waiting:
                 each.cancel()

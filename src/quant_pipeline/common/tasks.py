@@ -6,14 +6,12 @@ workers for as long as it lasts (`quant_pipeline.project.hooks.cluster`). Here n
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import islice
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from quant_pipeline.common.cores import on_one_core, usable_cores
+from quant_pipeline.common.cores import each_on_cores, usable_cores
 
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
@@ -78,25 +76,5 @@ def run_tasks(
     """
     if _workers is not None:
         return _workers.run(function, shared, items)
-    threads = min(threads, usable_cores())
-    if threads == 1:
-        return (function(shared, item) for item in items)
-    return _run_in_threads(function, shared, items, threads)
-
-
-def _run_in_threads(
-    function: Callable[[Shared, Item], Result], shared: Shared, items: Iterable[Item], threads: int
-) -> Generator[Result]:
-    """Keep no more than a few results in memory at a time, whatever the number of items."""
-
-    def call(item: Item) -> Result:
-        with on_one_core():
-            return function(shared, item)
-
-    coming = iter(items)
-    with ThreadPoolExecutor(threads) as pool:
-        waiting = deque(pool.submit(call, item) for item in islice(coming, 2 * threads))
-        while waiting:
-            result = waiting.popleft().result()
-            waiting.extend(pool.submit(call, item) for item in islice(coming, 1))
-            yield result
+    # No more than a few results are in memory at a time, whatever the number of items.
+    return each_on_cores(partial(function, shared), items, threads, ahead=2 * min(threads, usable_cores()))
