@@ -211,6 +211,20 @@ def lightgbm(folder: Path, cores: int) -> Work:
     return lambda: [fit_trees(train, valid, hyper, SEED).predict(valid)]
 
 
+def ridge(folder: Path, cores: int) -> Work:
+    """Sum the products of factors, solve for the coefficients, and measure both segments."""
+    from quant_pipeline.models.algorithms.linear import RidgeHyper, fit_ridge
+
+    train, valid = _samples(folder, (0, 1500, 1900))
+    fit_ridge(valid, valid, RidgeHyper())
+
+    def learn() -> list[Any]:
+        model = fit_ridge(train, valid, RidgeHyper())
+        return [model.coefficients, model.predict(valid)]
+
+    return learn
+
+
 def _market(folder: Path) -> tuple[Any, Any]:
     from quant_pipeline.exchange.rules import CostRules, MarketRules
     from quant_pipeline.pipelines.market_tables import MarketTables, TradingRules
@@ -293,6 +307,7 @@ STAGES: dict[str, tuple[str, Callable[[Path, int], Work]]] = {
     "ranked": ("processor: rank of a session", ranked),
     "standardised": ("processors: fill and z-score of a session", standardised),
     "network": ("network: an epoch of the GRU", network),
+    "ridge": ("Gram matrix and fit of the ridge", ridge),
     "lightgbm": ("LightGBM", lightgbm),
     "search": ("search", search),
     "backtests": ("backtests of twelve combinations", backtests),

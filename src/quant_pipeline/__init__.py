@@ -3,6 +3,8 @@
 import logging
 import os
 
+from quant_pipeline.common.linear_algebra import use_one_thread
+
 __version__ = "0.1.0"
 
 # Kedro and MLflow both collect usage statistics unless they are configured not to; a trading host must not call home.
@@ -15,3 +17,6 @@ os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
 logging.getLogger("py.warnings").addFilter(
     lambda record: "Add type hints to the `predict` method" not in record.getMessage()
 )
+
+# The first import of any part of the package comes by here, also in notebooks and on workers of a cluster.
+use_one_thread()

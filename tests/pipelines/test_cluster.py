@@ -190,7 +190,7 @@ def test_every_session_that_fails_is_named(client, tmp_path):
 
 def test_a_worker_with_other_code_is_refused(monkeypatch):
     home = cluster_tasks.this_installation()
-    other = cluster_tasks.Installation("desk", {**home.versions, "numpy": "1.0"}, home.processor, 1)
+    other = cluster_tasks.Installation("desk", {**home.versions, "numpy": "1.0"}, home.processor)
     monkeypatch.setattr(cluster_tasks, "this_installation", lambda: other)
     with pytest.raises(ConfigurationError, match=r"the worker on desk has numpy 1\.0 instead of 2"):
         cluster_tasks.run_call(home, pickle.dumps((weigh, 1)), Packed(pickle.dumps(1)))

@@ -57,7 +57,7 @@ def map_on_cores(function: Callable[[Item], Result], items: Iterable[Item], most
 
 
 def each_on_cores(
-    function: Callable[[Item], Result], items: Iterable[Item], most: int | None = None, ahead: int | None = None
+    function: Callable[[Item], Result], items: Iterable[Item], most: int | None = None, *, few_ahead: bool = False
 ) -> Generator[Result]:
     """Call a function for every item, on all cores that there are.
 
@@ -69,9 +69,9 @@ def each_on_cores(
         What it is called with. On one core the next one is taken when the last one is done.
     most
         Most calls at the same time, where each takes memory of its own; None for as many as there are cores.
-    ahead
-        Most items that are taken before the result of the first of them was handed on, where they, or the results, take
-        memory; None takes all at once.
+    few_ahead
+        Whether no more than two items for each call at a time are taken before the result of the first of them is
+        handed on, where items or results take memory; otherwise all are taken at once.
 
     Yields
     ------
@@ -81,8 +81,9 @@ def each_on_cores(
     coming = iter(items)
     threads = usable_cores() if most is None else min(usable_cores(), most)
     first = list(islice(coming, 2)) if threads > 1 else []
-    every = chain(first, coming)
-    if len(first) < 2:
+    are_several, every = len(first) > 1, chain(first, coming)
+    del first  # Items that are done are let go.
+    if not are_several:
         yield from map(function, every)
         return
 
@@ -98,7 +99,7 @@ def each_on_cores(
 
         waiting: deque[Future[Result]] = deque()
         try:
-            begin(islice(every, ahead))
+            begin(islice(every, 2 * threads if few_ahead else None))
             while waiting:
                 result = waiting.popleft().result()
                 begin(islice(every, 1))

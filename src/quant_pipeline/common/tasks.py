@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from quant_pipeline.common.cores import each_on_cores, usable_cores
+from quant_pipeline.common.cores import each_on_cores
 
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
@@ -76,5 +76,4 @@ def run_tasks(
     """
     if _workers is not None:
         return _workers.run(function, shared, items)
-    # No more than a few results are in memory at a time, whatever the number of items.
-    return each_on_cores(partial(function, shared), items, threads, ahead=2 * min(threads, usable_cores()))
+    return each_on_cores(partial(function, shared), items, threads, few_ahead=True)

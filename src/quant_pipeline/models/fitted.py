@@ -105,7 +105,7 @@ class Samples:
     def batches(self, size: int) -> Iterator[tuple[slice, Floats]]:
         """Yield as `blocks`, but always as many rows, and the rest at the end: sums of batches are the same everywhere.
 
-        A batch is a part of an array that is used again for others.
+        An array is not used again for another batch.
         """
         batch = np.empty((min(size, len(self.rows)), len(self.factors)), dtype=np.float32)
         done = filled = 0
@@ -121,7 +121,7 @@ class Samples:
                 used, filled = used + count, filled + count
                 if filled == len(batch):
                     yield slice(done, done + filled), batch
-                    done, filled = done + filled, 0
+                    done, filled, batch = done + filled, 0, np.empty_like(batch)
         if filled:
             yield slice(done, done + filled), batch[:filled]
 

@@ -24,7 +24,7 @@ from quant_pipeline.common.memory import share_of_memory
 from quant_pipeline.common.progress import unreported
 from quant_pipeline.models.panels import files_in_sight
 from quant_pipeline.project.cluster import SECONDS_FOR_A_WORKER, connect, memory_of_task
-from quant_pipeline.project.installation import Installation, this_installation, use_threads_of_algebra
+from quant_pipeline.project.installation import Installation, this_installation
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -244,7 +244,6 @@ def run_call(home: Installation, call: bytes, shared: Packed) -> tuple[bytes, In
     home.require_same(here)
     function, item = pickle.loads(call)  # noqa: S301 - the scheduler of the user hands it over
     data = shared.unpack()
-    use_threads_of_algebra(home.threads_of_algebra)
     with unreported(), on_one_core(), share_of_memory(memory_of_task()):
         return _dumped(function(data, item)), here
 

@@ -1,17 +1,16 @@
-"""What results depend on besides their inputs: code, libraries, processor, threads of linear algebra."""
+"""What results depend on besides their inputs: code, libraries, processor."""
 
 from __future__ import annotations
 
 import logging
 import platform
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import llvmlite.binding as llvm
-from threadpoolctl import threadpool_info, threadpool_limits
 
 from quant_pipeline.common.code_version import version_of
 from quant_pipeline.common.exceptions import ConfigurationError
@@ -37,14 +36,11 @@ class Installation:
         Of Python, this package and `LIBRARIES`; "-" where one is not installed.
     processor
         Kind of the processor, for which kernels are compiled.
-    threads_of_algebra
-        Threads of the library of linear algebra: its sums depend on them in the last bits.
     """
 
     host: str
     versions: dict[str, str]
     processor: str
-    threads_of_algebra: int = field(compare=False)
 
     def require_same(self, other: Installation) -> None:
         """Refuse another process whose results may differ.
@@ -79,13 +75,7 @@ def this_installation() -> Installation:
         socket.gethostname(),
         versions | {name: _version_or_none(name) for name in LIBRARIES},
         llvm.get_host_cpu_name(),
-        max((library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"), default=1),
     )
-
-
-def use_threads_of_algebra(count: int) -> None:
-    """Let the libraries of linear algebra that are loaded use so many threads from now on."""
-    threadpool_limits(limits=count, user_api="blas")
 
 
 @cache

@@ -1,5 +1,9 @@
 """Linear models against the minimum of their objective; ridge against scikit-learn is in `test_training.py`."""
 
+import hashlib
+import os
+import subprocess
+import sys
 import tracemalloc
 from dataclasses import replace
 
@@ -112,3 +116,55 @@ def test_ridge_refuses_an_infinite_value_in_any_block(monkeypatch, samples):
     broken.iloc[samples["train"].rows[-1], 0] = np.inf
     with pytest.raises(ModelError, match="missing or infinite"):
         fit_ridge(replace(samples["train"], panel=broken), samples["valid"], RidgeHyper())
+
+
+def many_samples():
+    """Make samples of several blocks, with rows that are left out and columns whose level moves."""
+    random = np.random.default_rng(3)
+    index = pd.MultiIndex.from_product([pd.bdate_range("2020-01-01", periods=200), [f"S{n:03d}" for n in range(150)]])
+    values = random.normal(size=(len(index), 100)) + np.linspace(0, 2, len(index))[:, None]
+    rows = np.flatnonzero(random.random(len(index)) < 0.9)
+    labels = (values[rows, 0] - values[rows, 1] + random.normal(size=len(rows))).astype("float32")
+    samples = Samples(pd.DataFrame(values.astype("float32"), index=index), rows, labels)
+    return samples, replace(samples, rows=rows[-500:], labels=labels[-500:])
+
+
+def digests():
+    """Hash what both linear models learn and say."""
+    train, valid = many_samples()
+    models = fit_ridge(train, valid, RidgeHyper()), fit_elastic_net(train, valid, ElasticNetHyper())
+    arrays = [
+        part for model in models for part in (model.coefficients, np.array(model.intercept), model.predict(train))
+    ]
+    return [hashlib.sha256(array.tobytes()).hexdigest() for array in arrays]
+
+
+def test_results_have_the_same_bits_on_any_number_of_cores(monkeypatch):
+    found = []
+    for cores in (1, 2, 5):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid, cores=cores: set(range(cores)), raising=False)
+        found.append(digests())
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_process_of_one_core_finds_the_same_bits():
+    program = f"""
+import os, runpy
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+print(runpy.run_path({__file__!r})["digests"]())
+"""
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    child = subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True)
+    assert child.stdout == f"{digests()}\n"
+
+
+def test_sums_of_blocks_are_those_of_all_rows(monkeypatch):
+    train, valid = many_samples()
+    whole = fit_ridge(train, valid, RidgeHyper(alpha=0)).coefficients
+    centred = train.values.astype("float64")
+    centred -= centred.mean(axis=0)
+    expected = np.linalg.lstsq(centred, train.labels - train.labels.mean(dtype="float64"), rcond=None)[0]
+    np.testing.assert_allclose(whole, expected, rtol=0, atol=1e-10)
+    monkeypatch.setattr(linear, "ROWS_AT_ONCE", 7)
+    np.testing.assert_allclose(fit_ridge(train, valid, RidgeHyper(alpha=0)).coefficients, whole, rtol=0, atol=1e-11)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +14,11 @@ import pandas as pd
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from safetensors.numpy import load, save
 
+from quant_pipeline.common.cores import each_on_cores
 from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.models import panels
 from quant_pipeline.models.algorithms.record import Algorithm, HyperParameters
-from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
+from quant_pipeline.models.fitted import Floats, Samples, importance_table, learning_curve
 
 logger = logging.getLogger(__name__)
 
@@ -23,9 +26,12 @@ WEIGHTS = "model.safetensors"
 TOLERANCE = 1e-10
 """Duality gap at which the descent of the elastic net has arrived, as a part of the squared labels."""
 
-ROWS_AT_ONCE = 2**15
-"""Rows of which doubles are made at once."""
+ROWS_AT_ONCE = 2**12
+"""Rows of which doubles are made at once, and whose products are summed together."""
+MOST_AT_ONCE = 8
+"""Most blocks of rows at the same time."""
 
+Result = TypeVar("Result")
 Vector = npt.NDArray[np.float64]
 
 
@@ -80,12 +86,19 @@ class FittedLinear:
 
     def predict(self, samples: Samples) -> Vector:
         """Score rows."""
-        score = np.full(len(samples.rows), self._intercept)
-        for part, values in samples.blocks():
-            # Summed column by column: a matrix product may round differently for another number of rows.
-            for column, coefficient in zip(np.ascontiguousarray(values.T), self._coefficients, strict=True):
-                score[part] += column.astype(np.float64) * coefficient
+        score = np.empty(len(samples.rows))
+        # All that are scored at the same time are no more values than a block of a panel.
+        size = max(panels.AT_ONCE // MOST_AT_ONCE // max(len(samples.factors), 1), 1)
+        for part, scored in _each_block(samples, self._score, size):
+            score[part] = scored
         return score
+
+    def _score(self, part: slice, values: Floats) -> tuple[slice, Vector]:
+        score = np.full(len(values), self._intercept)
+        # Summed column by column: a matrix product may round differently for another number of rows.
+        for column, coefficient in zip(np.ascontiguousarray(values.T), self._coefficients, strict=True):
+            score += column.astype(np.float64) * coefficient
+        return part, score
 
     def weights(self) -> dict[str, bytes]:
         """Return coefficients and intercept as safetensors."""
@@ -102,10 +115,10 @@ def fit_ridge(train: Samples, valid: Samples, hyper: RidgeHyper, seed: int = 0) 
     ModelError
         When a feature is missing or infinite.
     """
-    moments = _moments(train)
-    gram, covariance = (total / len(train.rows) for total in (moments.gram, moments.covariance))
+    means, gram, covariance = _moments(train)
+    gram, covariance = gram / len(train.rows), covariance / len(train.rows)
     coefficients = np.linalg.solve(gram + hyper.alpha * np.eye(len(gram)), covariance)
-    return _seal(np.asarray(coefficients, dtype=np.float64), moments.means, train, valid)
+    return _seal(np.asarray(coefficients, dtype=np.float64), means, train, valid)
 
 
 def continue_ridge(
@@ -115,11 +128,11 @@ def continue_ridge(
 
     The arguments are those of `Algorithm.continue_from`. The larger ``alpha``, the more of the former model stays.
     """
-    moments = _moments(train)
-    gram, covariance = (total / len(train.rows) for total in (moments.gram, moments.covariance))
+    means, gram, covariance = _moments(train)
+    gram, covariance = gram / len(train.rows), covariance / len(train.rows)
     penalty = hyper.alpha * np.eye(len(gram))
     coefficients = np.linalg.solve(gram + penalty, covariance + penalty @ previous.coefficients)
-    return _seal(np.asarray(coefficients, dtype=np.float64), moments.means, train, valid)
+    return _seal(np.asarray(coefficients, dtype=np.float64), means, train, valid)
 
 
 def continue_elastic_net(
@@ -148,18 +161,19 @@ def fit_elastic_net(
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import enet_path
 
-    moments = _moments(train, order="F")
+    means, gram, covariance = _moments(train)
+    labels = train.labels.astype(np.float64)
     # On the covariances (Friedman, Hastie, Tibshirani, 2010): of the features themselves only the shape is read.
-    shape_only = np.broadcast_to(np.zeros(1), (len(train.rows), len(moments.means)))
+    shape_only = np.broadcast_to(np.zeros(1), (len(labels), len(means)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # Logged below with the remedy.
         _, path, _, passes = enet_path(
             shape_only,
-            moments.labels,
+            labels - labels.mean(),
             alphas=[hyper.alpha],
             l1_ratio=hyper.l1_ratio,
-            precompute=moments.gram,
-            Xy=moments.covariance,
+            precompute=gram,
+            Xy=covariance,
             coef_init=None if previous is None else previous.coefficients.copy(),
             max_iter=hyper.rounds,
             tol=TOLERANCE,
@@ -171,54 +185,52 @@ def fit_elastic_net(
         logger.warning(
             "the elastic net has not arrived after %d rounds; raise hyper.rounds or hyper.alpha", hyper.rounds
         )
-    return _seal(path[:, 0].copy(), _means(train), train, valid)
+    return _seal(path[:, 0].copy(), means, train, valid)
 
 
 class _Moments(NamedTuple):
-    """Sums over rows: products of centred factors, and of these with centred labels."""
+    """Means of factors, and sums over rows: products of centred factors, and of these with centred labels."""
 
+    means: Vector
     gram: npt.NDArray[np.float64]
     covariance: Vector
-    means: Vector
-    labels: Vector
 
 
-def _moments(samples: Samples, order: Literal["C", "F"] = "C") -> _Moments:
-    """Sum products batch by batch; doubles of all rows at once are never made.
+def _moments(samples: Samples) -> _Moments:
+    """Sum products block by block, in the order of the blocks; doubles of all rows at once are never made.
 
-    Parameters
-    ----------
-    samples
-        Rows of training.
-    order
-        How doubles lie in memory, which decides in what order they are summed.
+    Each block is centred by its own means. What two sets of rows have in common beside their own sums is the product of
+    the differences of their means (Chan, Golub and LeVeque, "Algorithms for Computing the Sample Variance", The
+    American Statistician 37, 1983). So features are read once, and no sum is as large as the values.
     """
-    labels = samples.labels.astype(np.float64)
-    labels -= labels.mean()
-    means = _means(samples, order)
-    gram, covariance = np.zeros((len(means), len(means))), np.zeros(len(means))
-    for part, values in _batches(samples, order):
-        values -= means
-        gram += values.T @ values
-        covariance += values.T @ labels[part]
-    return _Moments(gram, covariance, means, labels)
+    count, size = 0, len(samples.factors) + 1
+    means, products = np.zeros(size), np.zeros((size, size))
+    for rows, of_block, summed in _each_block(samples, partial(_sum_block, samples.labels), ROWS_AT_ONCE):
+        gap = of_block - means
+        between = gap * np.sqrt(count * rows / (count + rows))
+        products += summed + np.outer(between, between)
+        count += rows
+        means += gap * (rows / count)
+    return _Moments(means[:-1], products[:-1, :-1].copy(), products[:-1, -1].copy())
 
 
-def _means(samples: Samples, order: Literal["C", "F"] = "C") -> Vector:
-    total = np.zeros(len(samples.factors))
-    for _, values in _batches(samples, order):
-        _require_finite(values)
-        total += values.sum(axis=0)
-    return total / len(samples.rows)
+def _sum_block(labels: Floats, part: slice, values: Floats) -> tuple[int, Vector, npt.NDArray[np.float64]]:
+    """Return number of rows, means and sums of centred products; labels are the last column."""
+    _require_finite(values)
+    block = np.empty((len(values), values.shape[1] + 1))
+    block[:, :-1], block[:, -1] = values, labels[part]
+    means = block.mean(axis=0)
+    block -= means
+    return len(block), means, block.T @ block
 
 
-def _batches(samples: Samples, order: Literal["C", "F"]) -> Iterator[tuple[slice, npt.NDArray[np.float64]]]:
-    """Yield the places of some rows after the others, and doubles of their features, which are the caller's own."""
-    for part, values in samples.batches(ROWS_AT_ONCE):
-        yield part, values.astype(np.float64, order=order)
+def _each_block(samples: Samples, function: Callable[[slice, Floats], Result], size: int) -> Iterator[Result]:
+    """Call a function for the places of some rows after the others, and for their features, on all cores."""
+    batches = samples.batches(size)
+    return each_on_cores(lambda batch: function(*batch), batches, MOST_AT_ONCE, few_ahead=True)
 
 
-def _require_finite(values: npt.NDArray[np.float64]) -> None:
+def _require_finite(values: Floats) -> None:
     if not np.isfinite(values).all():
         raise ModelError(
             "a linear model cannot read missing or infinite features; add the processor `fill` to the model"

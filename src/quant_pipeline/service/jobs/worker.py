@@ -236,7 +236,7 @@ def _run(job: Job, setting: JobSetting, output: Path, is_wanted: Callable[[], bo
     # Threads of a job that wait for each other sleep: those of LightGBM would hold cores that others want.
     environment = {"OMP_WAIT_POLICY": "passive", **os.environ, MARK: job.id}
     if setting.threads is not None:
-        names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS")
         environment |= dict.fromkeys(names, str(setting.threads))
     if setting.gigabytes is not None:
         most = int(setting.gigabytes * 2**30)
