@@ -167,7 +167,7 @@ def test_rows_in_any_order_have_the_values_of_sorted_ones(panel, name):
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 7, 8, 1001, 4096])
-def test_medians_are_those_of_numpy(size):
+def test_medians_and_quantiles_are_those_of_numpy(size):
     random = np.random.default_rng(size)
     columns = {
         "noise": random.normal(size=size),
@@ -177,14 +177,18 @@ def test_medians_are_those_of_numpy(size):
         "huge": random.uniform(-1e38, 1e38, size=size),
     }
     given = pd.DataFrame(columns).astype("float32")
-    learned = ProcessorChain([RobustZScore()])
+    learned, pulled = ProcessorChain([RobustZScore()]), ProcessorChain([Winsorise()])
     with np.errstate(over="ignore"):
-        learned.fit(lambda names: given[names], list(columns))
+        for steps in (learned, pulled):
+            steps.fit(lambda names: given[names], list(columns))
         with warnings.catch_warnings(action="ignore"):
             known = np.where(np.isfinite(given), given, np.float32(np.nan))
             medians = np.nanmedian(known, axis=0)
             deviations = np.nanmedian(np.abs(known - medians), axis=0) * np.float32(MAD_TO_DEVIATION)
-    (state,) = learned.states
+            ends = np.nanquantile(known, [Winsorise().lower, Winsorise().upper], axis=0)
+    (state,), (limits,) = learned.states, pulled.states
+    assert_same_bits(limits["lower"], ends[0])
+    assert_same_bits(limits["upper"], ends[1])
     assert_same_bits(state["median"], medians)
     assert_same_bits(state["deviation"], np.where(deviations > 0, deviations, np.float32(1)))
 
