@@ -124,6 +124,26 @@ def test_a_date_beyond_the_reach_of_nanoseconds_is_no_date_and_becomes_no_other_
     assert dates.values.astype("datetime64[D]").astype(str).tolist() == ["NaT", "2024-01-02", "2024-01-02"]
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pd.Series(["2024-01-02", None, "2024-03-28"], dtype="str"),
+        pd.Series(["2024-01-02", None, "2024-03-28"], dtype="category"),
+        pd.Series(["02.01.2024", np.nan, "28.03.2024"], dtype=object),
+        pd.Series(["20240102", None, "20240328"], dtype="str"),
+        pd.Series([NEAR.date(), None, datetime.date(2024, 3, 28)], dtype=object),
+        pd.Series([NEAR, pd.NaT, datetime.datetime(2024, 3, 28)]),
+        pd.Series([20240102.0, np.inf, 20240328.0]),
+        pd.Series([20240102.0, np.nan, 20240328.0]),
+    ],
+)
+def test_a_missing_date_is_none_and_not_that_of_another_row(cells):
+    dates = read_dates(cells)
+    assert dates.unreadable.tolist() == [False, True, False]
+    assert dates.values.astype("datetime64[D]").astype(str).tolist() == ["2024-01-02", "NaT", "2024-03-28"]
+    assert read_dates(cells.iloc[[1, 1]]).unreadable.all()
+
+
 LATIN = b"caf\xe9"
 
 

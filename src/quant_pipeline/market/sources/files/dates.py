@@ -131,7 +131,7 @@ def _numbers(column: pd.Series) -> _Parts | None:
     if pd.api.types.is_numeric_dtype(column):
         numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
         exact = pd.array(column.to_numpy(na_value=0) if not column.isna().any() else np.nan_to_num(numbers))
-        whole = np.asarray(exact).astype("int64")
+        whole = np.where(np.abs(numbers) < 2**62, np.asarray(exact), 0).astype("int64")
     else:
         if not any(str(cell).strip().removesuffix(".0").isdigit() for cell in column.iloc[:5]):
             return None
@@ -202,7 +202,7 @@ def _in_reach(moments: np.ndarray) -> np.ndarray:
 
 
 def _texts(column: pd.Series, date_format: str | None, day_first: bool | None) -> _Parts:
-    codes, unique = pd.factorize(column.astype("str").str.strip().to_numpy(dtype=object))
+    codes, unique = pd.factorize(column.astype("str").fillna("").str.strip().to_numpy(dtype=object))
     iso = _iso_days(unique) if date_format is None else None
     if iso is not None:
         return _Parts(iso[codes], np.full(len(codes), np.nan))
