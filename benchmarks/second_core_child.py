@@ -6,7 +6,6 @@ import argparse
 import hashlib
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable
 from itertools import pairwise
@@ -178,16 +177,14 @@ def _samples(folder: Path, sessions: tuple[int, int, int], columns: int | None =
 
 
 def network(folder: Path, cores: int) -> Work:
-    """Train the GRU of the registry for an epoch, with as many threads as cores: of this network they change no bit."""
-    # Threads that wait for each other would take the core of another program.
-    os.environ["OMP_WAIT_POLICY"] = "passive"
+    """Train the GRU of the registry for an epoch, its instruments in two groups on either number of cores."""
     from quant_pipeline.models.algorithms.networks import GRUHyper
     from quant_pipeline.models.networks.training import NetworkTraining
     from quant_pipeline.models.randomness import seeded
 
     train, valid = _samples(folder, (60, 310, 360))
     with seeded(SEED):
-        training = NetworkTraining(train, valid, GRUHyper(threads=cores), SEED)
+        training = NetworkTraining(train, valid, GRUHyper(threads=2), SEED)
         training.run_epoch()
 
     def learn() -> list[Any]:

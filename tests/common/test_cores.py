@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from quant_pipeline.common.cores import _cores_of_groups, map_on_cores, on_one_core, usable_cores
+from quant_pipeline.common.cores import KeptThreads, _cores_of_groups, map_on_cores, on_one_core, usable_cores
 from quant_pipeline.common.tasks import run_tasks
 
 
@@ -36,6 +36,39 @@ def test_threads_of_a_loop_divide_no_further(two_cores):
     with on_one_core():
         assert usable_cores() == 1
     assert usable_cores() == 2
+
+
+def test_a_part_of_many_loops_always_runs_in_the_same_thread(two_cores):
+    with KeptThreads(3) as threads:
+        loops = [threads.map(lambda part: (part, threading.get_ident(), usable_cores()), 3) for _ in range(5)]
+        assert threads.map(lambda part: part, 0) == []
+        assert threads.map(lambda part: part, 1) == [0]
+    assert loops == [loops[0]] * 5
+    assert [(part, cores) for part, _, cores in loops[0]] == [(0, 1), (1, 1), (2, 1)]
+    # The calling thread takes the first part, and with two cores the third.
+    assert [thread == threading.get_ident() for _, thread, _ in loops[0]] == [True, False, True]
+
+
+def test_parts_have_no_threads_where_there_is_one_core(two_cores):
+    with on_one_core(), KeptThreads(2) as threads:
+        assert threads.map(lambda part: threading.get_ident(), 2) == [threading.get_ident()] * 2
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_failing_part_is_raised_when_the_other_has_ended(two_cores, failing):
+    begun, ended = threading.Barrier(2, timeout=60), []
+
+    def work(part):
+        begun.wait()
+        if part == failing:
+            raise ValueError(f"part {part}")
+        ended.append(part)
+
+    with KeptThreads(2) as threads:
+        with pytest.raises(ValueError, match=f"part {failing}"):
+            threads.map(work, 2)
+        assert ended == [1 - failing]
+        assert threads.map(str, 2) == ["0", "1"]
 
 
 def test_tasks_in_threads_have_one_core_each_and_are_no_more_than_cores(two_cores):

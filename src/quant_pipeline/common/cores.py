@@ -12,13 +12,14 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
 from itertools import chain, islice
 from pathlib import Path
-from typing import TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
 from quant_pipeline.common.control_groups import GROUPS, OWN, read_of_groups
 
@@ -107,6 +108,67 @@ def each_on_cores(
         finally:
             for each in waiting:
                 each.cancel()
+
+
+class KeptThreads:
+    """Threads for many short loops over the same parts, where each part always runs in the same thread.
+
+    A part then finds in the cache of a core what it has left there, and frees memory that its own thread has asked
+    for: threads that free memory of each other wait for each other. The calling thread takes its share of the parts.
+    With one core there is no other thread.
+
+    Parameters
+    ----------
+    parts
+        Most parts of a loop.
+    """
+
+    def __init__(self, parts: int) -> None:
+        self._others = [ThreadPoolExecutor(1) for _ in range(min(usable_cores(), parts) - 1)]
+
+    def __enter__(self) -> Self:
+        """Return the threads; they end with the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End the threads."""
+        for other in self._others:
+            other.shutdown()
+
+    def map(self, function: Callable[[int], Result], parts: int) -> list[Result]:
+        """Call a function for the number of every part.
+
+        Parameters
+        ----------
+        function
+            Its result depends on its argument alone. Within it there is one core.
+        parts
+            How many there are.
+
+        Returns
+        -------
+        list
+            In the order of the parts. What a part raises is raised here, when no part is at work any more.
+        """
+        threads = len(self._others) + 1
+        if threads == 1:
+            return [function(part) for part in range(parts)]
+
+        def share_of(thread: int) -> list[Result]:
+            with on_one_core():
+                return [function(part) for part in range(thread, parts, threads)]
+
+        waiting = [
+            other.submit(copy_context().run, share_of, thread) for thread, other in enumerate(self._others, start=1)
+        ]
+        try:
+            shares = [share_of(0)]
+        finally:
+            wait(waiting)
+        shares += [each.result() for each in waiting]
+        return [shares[part % threads][part // threads] for part in range(parts)]
 
 
 @cache

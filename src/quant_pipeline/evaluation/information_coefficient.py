@@ -29,11 +29,13 @@ def information_coefficients(scores: pd.Series, labels: pd.Series) -> pd.DataFra
         Indexed by ``datetime``: ``ic`` (Pearson) and ``rank_ic`` (Spearman, ties averaged). Pairs with a missing value
         are left out; sessions with fewer than three pairs, or a constant side, are missing values or absent.
     """
-    pairs = pd.concat({"score": scores, "label": labels}, axis=1, join="inner").astype("float64").dropna()
-    sessions = pairs.index.get_level_values("datetime")
-    rows = SessionRows(pairs.index)
-    ranks = pd.DataFrame({name: rows.rank(pairs[name].to_numpy()) for name in pairs}, index=pairs.index, copy=False)
-    return pd.DataFrame({"ic": _correlations(pairs, sessions), "rank_ic": _correlations(ranks, sessions)})
+    pairs = _pairs(scores, labels)
+    return pd.DataFrame({"ic": _correlations(pairs), "rank_ic": _correlations(_ranks(pairs))})
+
+
+def rank_information_coefficients(scores: pd.Series, labels: pd.Series) -> pd.Series:
+    """Return the ``rank_ic`` of `information_coefficients` alone, for those that ask for it again and again."""
+    return _correlations(_ranks(_pairs(scores, labels)))
 
 
 def summarise(coefficients: pd.DataFrame) -> dict[str, float]:
@@ -89,7 +91,17 @@ def rank_ic_t(coefficients: pd.DataFrame, horizon: int) -> float:
     return newey_west_t(coefficients["rank_ic"].to_numpy(dtype="float64"), horizon)
 
 
-def _correlations(pairs: pd.DataFrame, sessions: pd.Index) -> pd.Series:
+def _pairs(scores: pd.Series, labels: pd.Series) -> pd.DataFrame:
+    return pd.concat({"score": scores, "label": labels}, axis=1, join="inner").astype("float64").dropna()
+
+
+def _ranks(pairs: pd.DataFrame) -> pd.DataFrame:
+    rows = SessionRows(pairs.index)
+    return pd.DataFrame({name: rows.rank(pairs[name].to_numpy()) for name in pairs}, index=pairs.index, copy=False)
+
+
+def _correlations(pairs: pd.DataFrame) -> pd.Series:
+    sessions = pairs.index.get_level_values("datetime")
     by_session = pairs.groupby(sessions, sort=True)
     centred = pairs - by_session.transform("mean")
     products = pd.DataFrame(

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.evaluation.information_coefficient import information_coefficients
+from quant_pipeline.evaluation.information_coefficient import rank_information_coefficients
 from quant_pipeline.models.algorithms.boosted_trees import LeavesHyper
 from quant_pipeline.models.algorithms.lightgbm import LightGBMHyper
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve, metrics_curve
@@ -235,9 +235,9 @@ class _RankIC:
     def __call__(self, scores: npt.NDArray[np.float64], data: lightgbm.Dataset) -> tuple[str, float, bool]:
         samples = self._samples[id(data)]
         index = samples.index
-        coefficients = information_coefficients(pd.Series(scores, index), pd.Series(samples.labels, index))
+        coefficients = rank_information_coefficients(pd.Series(scores, index), pd.Series(samples.labels, index))
         # A constant score has no correlation; the first trees may be one.
-        return "rank_ic", float(coefficients["rank_ic"].fillna(0.0).mean()), True
+        return "rank_ic", float(coefficients.fillna(0.0).mean()), True
 
 
 def _report_progress(state: lightgbm.callback.CallbackEnv) -> None:

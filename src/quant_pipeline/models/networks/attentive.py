@@ -92,6 +92,8 @@ class AttentiveScorer(nn.Module):
         As for `AttentiveLayer`.
     """
 
+    reads_instruments_alone = True
+
     def __init__(
         self,
         factors: int,

@@ -40,3 +40,13 @@ def looks_across(network: nn.Module) -> bool:
     Such a network has an attribute `looks_across` that is true, and takes `present` beside the block.
     """
     return bool(getattr(network, "looks_across", False))
+
+
+def reads_instruments_alone(network: nn.Module) -> bool:
+    """Return whether each instrument of a block is computed without the others, as a network of this kind states.
+
+    Such a network has an attribute `reads_instruments_alone` that is true. Also while it learns, it then neither
+    normalises among instruments nor keeps anything of a block, draws from nothing but `torch.nn.Dropout`, and adds
+    nothing to the loss of its scores: blocks may be computed in parts, at the same time.
+    """
+    return bool(getattr(network, "reads_instruments_alone", False)) and not isinstance(network, LearnsItsOwnWay)

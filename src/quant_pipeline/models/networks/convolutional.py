@@ -46,6 +46,8 @@ class ConvolutionalScorer(nn.Module):
         Size of the network.
     """
 
+    reads_instruments_alone = True
+
     def __init__(self, factors: int, channels: int, kernel: int, levels: int, dropout: float) -> None:
         super().__init__()
         self.blocks = nn.Sequential(

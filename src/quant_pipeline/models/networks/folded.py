@@ -6,7 +6,12 @@ import torch
 from torch import nn
 
 from quant_pipeline.common.exceptions import ModelError
-from quant_pipeline.models.networks.blocks import LearnsItsOwnWay, looks_across, score_block
+from quant_pipeline.models.networks.blocks import (
+    LearnsItsOwnWay,
+    looks_across,
+    reads_instruments_alone,
+    score_block,
+)
 from quant_pipeline.models.networks.losses import Loss
 
 
@@ -47,6 +52,7 @@ class FoldedScorer(nn.Module):
         super().__init__()
         self.network, self.sessions, self.window = network, sessions, window
         self.looks_across = looks_across(network)
+        self.reads_instruments_alone = reads_instruments_alone(network)
 
     def forward(self, block: torch.Tensor, present: torch.Tensor | None = None) -> torch.Tensor:
         """Map a block ``(days, instruments, fields × sessions)`` to scores ``(days, instruments)``."""

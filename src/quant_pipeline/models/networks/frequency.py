@@ -38,6 +38,8 @@ class FrequencyScorer(nn.Module):
         Acts on the last output.
     """
 
+    reads_instruments_alone = True
+
     def __init__(self, factors: int, window: int, hidden: int, frequencies: int, dropout: float) -> None:
         super().__init__()
         self.window, self.hidden, self.frequencies = window, hidden, frequencies

@@ -11,9 +11,11 @@ import pandas as pd
 import torch
 from torch import nn
 
+from quant_pipeline.common.cores import map_on_cores
 from quant_pipeline.models.fitted import Samples, importance_table
 from quant_pipeline.models.networks.blocks import looks_across, score_block
 from quant_pipeline.models.networks.cube import SessionCube
+from quant_pipeline.models.networks.groups import threads_of_torch
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +126,7 @@ def _refine(
     return attribution
 
 
-def network_importance(network: nn.Module, samples: Samples, window: int) -> pd.DataFrame:
+def network_importance(network: nn.Module, samples: Samples, window: int, threads: int = 1) -> pd.DataFrame:
     """Rank the factors by the mean absolute attribution of the newest rows.
 
     Parameters
@@ -135,6 +137,8 @@ def network_importance(network: nn.Module, samples: Samples, window: int) -> pd.
         Rows to explain; the newest that have a whole window are.
     window
         Sessions of a window.
+    threads
+        Into so many parts rows are divided; each is computed on one core.
 
     Returns
     -------
@@ -149,7 +153,14 @@ def network_importance(network: nn.Module, samples: Samples, window: int) -> pd.
         return importance_table([], [])
     if looks_across(network) and len(usable) > MOST_WHOLE_SESSIONS:
         usable = np.random.default_rng(0).choice(usable, MOST_WHOLE_SESSIONS, replace=False)
-    attribution = attribute_rows(network.eval(), cube, sessions[usable], columns[usable])
+    network.eval()
+
+    def attribute(rows: npt.NDArray[np.int64]) -> torch.Tensor:
+        with threads_of_torch(1):
+            return attribute_rows(network, cube, sessions[rows], columns[rows])
+
+    parts = np.array_split(usable, min(threads, len(usable)))
+    attribution = torch.cat(map_on_cores(attribute, parts))
     missed = int(attribution.isnan().any(dim=1).sum())
     if missed:
         logger.warning(

@@ -21,6 +21,8 @@ class PerceptronScorer(nn.Module):
         Width of each layer; dropout acts after each.
     """
 
+    reads_instruments_alone = True
+
     def __init__(self, factors: int, window: int, hidden: list[int], dropout: float) -> None:
         super().__init__()
         self.window = window

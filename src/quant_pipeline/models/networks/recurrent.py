@@ -23,6 +23,8 @@ class RecurrentScorer(nn.Module):
         Size of the recurrent unit; dropout acts on its last output.
     """
 
+    reads_instruments_alone = True
+
     def __init__(self, factors: int, window: int, unit: str, hidden: int, layers: int, dropout: float) -> None:
         super().__init__()
         self.window = window
@@ -44,6 +46,8 @@ class AttentiveRecurrentScorer(nn.Module):
     factors, window, unit, hidden, layers, dropout
         As for `RecurrentScorer`; dropout acts within the attention.
     """
+
+    reads_instruments_alone = True
 
     def __init__(self, factors: int, window: int, unit: str, hidden: int, layers: int, dropout: float) -> None:
         super().__init__()

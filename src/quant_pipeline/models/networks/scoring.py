@@ -9,10 +9,12 @@ import torch
 from safetensors.torch import load, save
 from torch import nn
 
+from quant_pipeline.common.cores import map_on_cores
 from quant_pipeline.models.algorithms.network_record import NetworkHyper
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
 from quant_pipeline.models.networks.blocks import looks_across, score_block
 from quant_pipeline.models.networks.cube import SessionCube
+from quant_pipeline.models.networks.groups import threads_of_torch
 
 Places = npt.NDArray[np.int64]
 
@@ -36,49 +38,52 @@ class FittedNetwork:
     def __init__(self, network: nn.Module, hyper: NetworkHyper, curve: pd.DataFrame, importance: pd.DataFrame) -> None:
         self.network = network.eval()
         self.window = hyper.panel_window
-        self._hyper = hyper
         self.curve = curve
         self.importance = importance
 
     def predict(self, samples: Samples) -> npt.NDArray[np.float64]:
         """Score rows; a row without a whole window behind it is NaN.
 
-        A network that looks across instruments sees those of the rows.
+        A network that looks across instruments sees those of the rows. Batches, or sessions where it looks across, are
+        computed on all cores, each by one of them, so that scores have the same bits on any number.
         """
-        torch.set_num_threads(self._hyper.threads)
         scores = np.full(len(samples.rows), np.nan)
-        cube = SessionCube(samples.features, samples.rows, self._hyper.panel_window)
+        cube = SessionCube(samples.features, samples.rows, self.window)
         sessions, columns = cube.locate(samples.rows)
         usable = np.flatnonzero(cube.complete[sessions, columns])
-        with torch.inference_mode():
-            if looks_across(self.network):
-                self._score_sessions(cube, sessions, columns, usable, scores)
-            else:
-                self._score_windows(cube, sessions, columns, usable, scores)
+        if looks_across(self.network):
+            score, parts = self._score_session, _sessions_of(usable, sessions)
+        else:
+            score, parts = (
+                self._score_windows,
+                [usable[start : start + SCORING_BATCH] for start in range(0, len(usable), SCORING_BATCH)],
+            )
+
+        def score_part(rows: Places) -> npt.NDArray[np.float32]:
+            with torch.inference_mode(), threads_of_torch(1):
+                return score(cube.windows(sessions[rows], columns[rows])).numpy()
+
+        for rows, given in zip(parts, map_on_cores(score_part, parts), strict=True):
+            scores[rows] = given
         return scores
 
-    def _score_windows(
-        self, cube: SessionCube, sessions: Places, columns: Places, usable: Places, scores: npt.NDArray[np.float64]
-    ) -> None:
+    def _score_windows(self, windows: npt.NDArray[np.float32]) -> torch.Tensor:
         # A batch of fixed size: matrix kernels round differently for other numbers of rows.
-        padded = np.zeros((cube.window, SCORING_BATCH, cube.values.shape[2]), dtype=np.float32)
-        for start in range(0, len(usable), SCORING_BATCH):
-            rows = usable[start : start + SCORING_BATCH]
-            padded[:, : len(rows)] = cube.windows(sessions[rows], columns[rows])
-            scores[rows] = self.network(torch.from_numpy(padded))[0, : len(rows)].numpy()
+        rows = windows.shape[1]
+        batch = np.pad(windows, ((0, 0), (0, SCORING_BATCH - rows), (0, 0))) if rows < SCORING_BATCH else windows
+        return self.network(torch.from_numpy(batch))[0, :rows]
 
-    def _score_sessions(
-        self, cube: SessionCube, sessions: Places, columns: Places, usable: Places, scores: npt.NDArray[np.float64]
-    ) -> None:
-        for session in np.unique(sessions[usable]):
-            rows = usable[sessions[usable] == session]
-            windows = torch.from_numpy(cube.windows(sessions[rows], columns[rows]))
-            everyone = torch.ones((1, len(rows)), dtype=torch.bool)
-            scores[rows] = score_block(self.network, windows, everyone)[0].numpy()
+    def _score_session(self, windows: npt.NDArray[np.float32]) -> torch.Tensor:
+        everyone = torch.ones((1, windows.shape[1]), dtype=torch.bool)
+        return score_block(self.network, torch.from_numpy(windows), everyone)[0]
 
     def weights(self) -> dict[str, bytes]:
         """Return the parameters of the network as safetensors."""
         return {WEIGHTS: save({name: value.contiguous() for name, value in self.network.state_dict().items()})}
+
+
+def _sessions_of(usable: Places, sessions: Places) -> list[Places]:
+    return [usable[sessions[usable] == session] for session in np.unique(sessions[usable])]
 
 
 def load_network(weights: dict[str, bytes], n_factors: int, hyper: NetworkHyper) -> FittedNetwork:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, assert_never
 
 import numpy as np
@@ -14,11 +16,12 @@ from torch import nn
 
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.common.progress import track
-from quant_pipeline.evaluation.information_coefficient import information_coefficients
+from quant_pipeline.evaluation.information_coefficient import rank_information_coefficients
 from quant_pipeline.models.algorithms.network_record import NetworkHyper
 from quant_pipeline.models.fitted import Samples, learning_curve
-from quant_pipeline.models.networks.blocks import LearnsItsOwnWay, score_block
+from quant_pipeline.models.networks.blocks import LearnsItsOwnWay, reads_instruments_alone, score_block
 from quant_pipeline.models.networks.cube import Block, SessionCube
+from quant_pipeline.models.networks.groups import InstrumentGroups, threads_of_torch
 from quant_pipeline.models.networks.importance import network_importance
 from quant_pipeline.models.networks.losses import LOSSES
 from quant_pipeline.models.networks.scoring import FittedNetwork
@@ -39,8 +42,8 @@ def fit_network(
     hyper
         Hyper-parameters.
     seed
-        Same seed and number of threads, same network, bit for bit, also when others are trained in threads of the same
-        process: they wait for each other.
+        Same seed and number of threads, same network, bit for bit, on however many cores, also when others are trained
+        in threads of the same process: they wait for each other.
     previous
         Network whose weights are the start instead of new ones.
 
@@ -78,7 +81,7 @@ def _fit(
         )
     network = hyper.make_scorer(len(valid.factors))
     network.load_state_dict(best)
-    importance = network_importance(network, valid, hyper.panel_window)
+    importance = network_importance(network, valid, hyper.panel_window, hyper.threads)
     return FittedNetwork(network, hyper, learning_curve(rows), importance)
 
 
@@ -90,13 +93,15 @@ class NetworkTraining:
     train, valid, hyper
         As for `fit_network`.
     seed
-        Of the order of the blocks. Weights and dropout draw from torch's generator: make and run it within `seeded`.
+        Of the order of the blocks, and of the dropout of groups of instruments. New weights, and dropout without
+        groups, draw from torch's generator: make and run it within `seeded`.
     """
 
     def __init__(self, train: Samples, valid: Samples, hyper: NetworkHyper, seed: int) -> None:
         self._device = _choose_device(hyper)
-        torch.set_num_threads(hyper.threads)
         torch.use_deterministic_algorithms(mode=True, warn_only=self._device.type != "cpu")
+        # It would write into all memory before a result is written there.
+        torch.utils.deterministic.fill_uninitialized_memory = False
         self._hyper, self._valid = hyper, valid
         self._cube = SessionCube(train.features, np.concatenate([train.rows, valid.rows]), hyper.panel_window)
         self._labels, self._valid_labels = self._cube.labels(train), self._cube.labels(valid)
@@ -108,6 +113,7 @@ class NetworkTraining:
         self._optimiser = torch.optim.AdamW(
             self._network.parameters(), lr=hyper.learning_rate, weight_decay=hyper.weight_decay
         )
+        self._groups = _divide(self._network, hyper, self._device, seed)
         self._shuffle = np.random.default_rng(seed)
         self._epochs_done = 0
 
@@ -122,25 +128,45 @@ class NetworkTraining:
     def run_epoch(self, description: str = "epoch") -> float:
         """Learn from every label once and return the mean loss."""
         self._set_learning_rate()
-        self._network.train()
         total, count = 0.0, 0
         blocks = self._cube.blocks(self._labels, self._hyper.batch_sessions, self._shuffle)
         steps = -(-len(self._labels) // self._hyper.batch_sessions)
-        for block in track(blocks, description, total=steps):
-            loss = self._step(block)
-            if not np.isfinite(loss):
-                raise ModelError(f"the loss of the network became {loss}; lower its learning_rate")
-            total, count = total + loss, count + 1
+        with self._in_threads(learning=True):
+            for block in track(blocks, description, total=steps):
+                loss = self._step(block)
+                if not np.isfinite(loss):
+                    raise ModelError(f"the loss of the network became {loss}; lower its learning_rate")
+                total, count = total + loss, count + 1
         self._epochs_done += 1
         return total / count
 
+    @contextmanager
+    def _in_threads(self, *, learning: bool) -> Iterator[None]:
+        self._network.train(learning)
+        if self._groups is not None:
+            with self._groups.in_threads(learning=learning):
+                yield
+        else:
+            with threads_of_torch(self._hyper.threads):
+                yield
+
     def _step(self, block: Block) -> float:
-        loss = self._loss(block)
         self._optimiser.zero_grad()
-        loss.backward()
+        loss = self._learn(block)
         nn.utils.clip_grad_norm_(self._network.parameters(), self._hyper.gradient_norm)
         self._optimiser.step()
-        return float(loss.detach())
+        return float(loss)
+
+    def _learn(self, block: Block) -> torch.Tensor:
+        """Compute the gradients of the parameters, and return the loss."""
+        if self._groups is not None:
+            labels = self._tensor(block.labels)
+            return self._groups.learn(
+                self._tensor(block.inputs), lambda scores: LOSSES[self._hyper.loss](scores.float(), labels)
+            )
+        loss = self._loss(block)
+        loss.backward()
+        return loss.detach()
 
     def _loss(self, block: Block) -> torch.Tensor:
         labels = self._tensor(block.labels)
@@ -151,6 +177,8 @@ class NetworkTraining:
         return LOSSES[self._hyper.loss](scores.float(), labels)
 
     def _score(self, block: Block) -> torch.Tensor:
+        if self._groups is not None:
+            return self._groups.score(self._tensor(block.inputs))
         return score_block(self._network, self._tensor(block.inputs), self._tensor(block.present))
 
     def _tensor(self, array: npt.NDArray[Any]) -> torch.Tensor:
@@ -173,16 +201,20 @@ class NetworkTraining:
 
     def validation_rank_ic(self) -> float:
         """Return the mean rank IC over the validation segment, scored in blocks as in training."""
-        self._network.eval()
         scores = np.full(self._valid_labels.shape, np.nan, dtype=np.float32)
-        with torch.inference_mode():
+        with torch.inference_mode(), self._in_threads(learning=False):
             for block in self._cube.blocks(self._valid_labels, self._hyper.batch_sessions):
                 given = self._score(block).float().cpu().numpy()
                 scores[block.first : block.first + len(given), block.columns] = given
         index = self._valid.index
         scored = pd.Series(scores[self._cube.locate(self._valid.rows)], index=index)
-        coefficients = information_coefficients(scored, pd.Series(self._valid.labels, index=index))
-        return float(coefficients["rank_ic"].mean())
+        return float(rank_information_coefficients(scored, pd.Series(self._valid.labels, index=index)).mean())
+
+
+def _divide(network: nn.Module, hyper: NetworkHyper, device: torch.device, seed: int) -> InstrumentGroups | None:
+    if hyper.threads == 1 or device.type != "cpu" or not reads_instruments_alone(network):
+        return None
+    return InstrumentGroups(network, hyper.threads, seed)
 
 
 def _share_of_learning_rate(hyper: NetworkHyper, epochs_done: int) -> float:

@@ -1,0 +1,167 @@
+"""A network that is computed by groups of instruments, each group in a thread of its own.
+
+The products of a small network are too small to be divided among cores, its instruments are not. What is computed
+depends on the number of groups, never on the cores that there are.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import chain
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from quant_pipeline.common.cores import KeptThreads
+
+Result = TypeVar("Result")
+
+
+@contextmanager
+def threads_of_torch(count: int) -> Iterator[None]:
+    """Let the operations that the calling thread calls use so many threads for the length of a block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class InstrumentGroups:
+    """A network cut by instruments: neighbouring instruments of a block are a group, all groups about as large.
+
+    Each group has a copy of the network that shares its parameters and draws its dropout from a generator of its own.
+    The groups score, the loss of all scores is computed once, each group computes the gradient of its own scores, and
+    the gradients are added in the order of the groups.
+
+    Parameters
+    ----------
+    network
+        On the CPU, one of those that `reads_instruments_alone`. It takes the gradients; `torch.nn.Dropout` may be all
+        that it draws from.
+    count
+        Groups of a block; as many as it has instruments where those are fewer.
+    seed
+        Of the generators of the groups.
+    """
+
+    def __init__(self, network: nn.Module, count: int, seed: int) -> None:
+        self._network = network
+        self._groups = [_Group(network, each) for each in np.random.SeedSequence(seed).spawn(count)]
+        self._threads = KeptThreads(1)
+
+    @contextmanager
+    def in_threads(self, *, learning: bool) -> Iterator[None]:
+        """Keep the threads of the groups for a block, in which the network learns or scores."""
+        for group in self._groups:
+            group.network.train(learning)
+        with threads_of_torch(1), KeptThreads(len(self._groups)) as self._threads:
+            yield
+
+    def score(self, block: torch.Tensor) -> torch.Tensor:
+        """Map a block ``(window - 1 + sessions, instruments, factors)`` to scores ``(sessions, instruments)``."""
+        return torch.cat(self._each(_Group.score, block), dim=1)
+
+    def learn(self, block: torch.Tensor, of_scores: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """Compute the gradients of the parameters of the network, and return the loss.
+
+        Parameters
+        ----------
+        block
+            As for `score`.
+        of_scores
+            Loss of the scores of all instruments.
+        """
+        scores = torch.cat(self._each(_Group.begin, block), dim=1).requires_grad_()
+        loss = of_scores(scores)
+        loss.backward()
+        assert scores.grad is not None
+        gradients = self._each(_Group.finish, scores.grad)
+        for parameter, *shares in zip(self._network.parameters(), *gradients, strict=True):
+            parameter.grad = _added([share for share in shares if share is not None])
+        return loss.detach()
+
+    def _each(self, compute: Callable[[_Group, torch.Tensor], Result], table: torch.Tensor) -> list[Result]:
+        """Call a function for every group and the columns of its instruments."""
+        instruments = table.shape[1]
+        count = min(len(self._groups), instruments)
+
+        def compute_group(number: int) -> Result:
+            first, end = (instruments * border // count for border in (number, number + 1))
+            with threads_of_torch(1):
+                return compute(self._groups[number], table[:, first:end])
+
+        return self._threads.map(compute_group, count)
+
+
+class _Group:
+    """The copy of a network that one group computes with."""
+
+    def __init__(self, network: nn.Module, seed: np.random.SeedSequence) -> None:
+        self.network = copy.deepcopy(network)
+        of_copy = chain(self.network.parameters(), self.network.buffers())
+        for own, shared in zip(of_copy, chain(network.parameters(), network.buffers()), strict=True):
+            own.data = shared.data
+        _replace_dropout(self.network, np.random.default_rng(seed))
+        self._scores = torch.empty(0)
+
+    def score(self, block: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            return self.network(block.contiguous())
+
+    def begin(self, block: torch.Tensor) -> torch.Tensor:
+        """Return scores without their history, which `finish` needs."""
+        self._scores = self.network(block.contiguous())
+        return self._scores.detach()
+
+    def finish(self, gradient: torch.Tensor) -> list[torch.Tensor | None]:
+        """Return the gradients of the parameters, given that of the scores."""
+        scores, self._scores = self._scores, torch.empty(0)
+        self.network.zero_grad()
+        scores.backward(gradient)
+        return [parameter.grad for parameter in self.network.parameters()]
+
+
+class GroupDropout(nn.Dropout):
+    """Dropout that draws from a generator of its own: torch's is shared by all threads.
+
+    Parameters
+    ----------
+    part
+        Part of the values that is left out.
+    generator
+        What it draws from.
+    """
+
+    def __init__(self, part: float, generator: np.random.Generator) -> None:
+        super().__init__(part)
+        self._generator = generator
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Leave values out, and enlarge the others by as much, while the network learns."""
+        if not self.training or self.p == 0:
+            return values
+        kept = self._generator.random(tuple(values.shape), dtype=np.float32) >= self.p
+        return values * torch.from_numpy(kept * np.float32(1 / (1 - self.p)))
+
+
+def _replace_dropout(module: nn.Module, generator: np.random.Generator) -> None:
+    for name, child in module.named_children():
+        if type(child) is nn.Dropout:
+            setattr(module, name, GroupDropout(child.p, generator))
+        else:
+            _replace_dropout(child, generator)
+
+
+def _added(gradients: list[torch.Tensor]) -> torch.Tensor | None:
+    if not gradients:
+        return None
+    total = gradients[0]
+    for gradient in gradients[1:]:
+        total += gradient
+    return total

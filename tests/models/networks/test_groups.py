@@ -1,0 +1,223 @@
+"""Networks that are computed by groups of instruments: the same as the whole, and the same on any number of cores."""
+
+import os
+from contextlib import nullcontext
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from quant_pipeline.common.cores import on_one_core
+from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.models.algorithms.networks import (
+    ALSTMHyper,
+    GATsHyper,
+    GRUHyper,
+    LocalformerHyper,
+    LSTMHyper,
+    MLPHyper,
+    SFMHyper,
+    TabNetHyper,
+    TCNHyper,
+    TRAHyper,
+    TransformerHyper,
+)
+from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
+from quant_pipeline.models.networks.blocks import reads_instruments_alone
+from quant_pipeline.models.networks.groups import GroupDropout, InstrumentGroups
+from quant_pipeline.models.networks.losses import LOSSES
+from quant_pipeline.models.networks.scoring import SCORING_BATCH, FittedNetwork
+from quant_pipeline.models.networks.training import NetworkTraining, fit_network
+from quant_pipeline.models.randomness import seeded
+
+FACTORS, SESSIONS, INSTRUMENTS = 3, 6, 8
+STILL = {"dropout": 0.0}
+DIVIDED = {
+    "mlp": MLPHyper(window=2, hidden=[8], **STILL),
+    "gru": GRUHyper(window=4, hidden=8, layers=2, **STILL),
+    "lstm": LSTMHyper(window=4, hidden=8, **STILL),
+    "alstm": ALSTMHyper(window=4, hidden=8, **STILL),
+    "tcn": TCNHyper(channels=8, kernel=2, levels=2, **STILL),
+    "transformer": TransformerHyper(hidden=8, span=3, feedforward=16, **STILL),
+    "localformer": LocalformerHyper(hidden=8, layers=1, span=3, kernel=2, feedforward=16, **STILL),
+    "sfm": SFMHyper(window=4, hidden=8, frequencies=3, **STILL),
+    "folded": GRUHyper(row_sessions=3, window=3, hidden=8, **STILL),
+}
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
+
+
+def block_of(instruments=INSTRUMENTS, window=1):
+    return torch.randn(window - 1 + SESSIONS, instruments, FACTORS, generator=torch.Generator().manual_seed(3))
+
+
+def labels_of(instruments=INSTRUMENTS):
+    labels = torch.randn(SESSIONS, instruments, generator=torch.Generator().manual_seed(4))
+    labels[1, 2] = labels[3, 0] = torch.nan
+    return labels
+
+
+@pytest.mark.parametrize("loss", ["mse", "icir", "rank_ic"])
+@pytest.mark.parametrize("name", DIVIDED)
+def test_scores_loss_and_gradients_of_groups_are_those_of_the_whole(name, loss):
+    hyper = DIVIDED[name]
+    torch.manual_seed(2)
+    network = hyper.make_scorer(FACTORS)
+    groups = InstrumentGroups(network, 3, seed=1)
+    block, labels = block_of(window=hyper.panel_window), labels_of()
+    expected = network(block)
+    expected_loss = LOSSES[loss](expected, labels)
+    expected_loss.backward()
+    gradients = [parameter.grad.clone() for parameter in network.parameters()]
+    network.zero_grad()
+    with groups.in_threads(learning=True):
+        found = groups.learn(block, lambda scores: LOSSES[loss](scores, labels))
+    torch.testing.assert_close(found, expected_loss.detach())
+    for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
+    with groups.in_threads(learning=False):
+        torch.testing.assert_close(groups.score(block), expected.detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_groups_learn_with_the_values_that_the_network_has_now():
+    torch.manual_seed(2)
+    network = DIVIDED["gru"].make_scorer(FACTORS)
+    groups = InstrumentGroups(network, 2, seed=1)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(0.5)
+    network.load_state_dict({name: value + 0.1 for name, value in network.state_dict().items()})
+    block = block_of(window=4)
+    with groups.in_threads(learning=False):
+        torch.testing.assert_close(groups.score(block), network(block).detach())
+
+
+def test_a_block_of_fewer_instruments_than_groups_has_gradients_of_its_own_alone():
+    torch.manual_seed(2)
+    network = DIVIDED["gru"].make_scorer(FACTORS)
+    groups = InstrumentGroups(network, 4, seed=1)
+    with groups.in_threads(learning=True):
+        groups.learn(block_of(window=4), lambda scores: scores.square().sum())
+        groups.learn(block_of(1, window=4), lambda scores: scores.square().sum())
+    found = [parameter.grad.clone() for parameter in network.parameters()]
+    network.zero_grad()
+    network(block_of(1, window=4)).square().sum().backward()
+    for parameter, gradient in zip(network.parameters(), found, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
+
+
+@pytest.mark.parametrize(
+    "hyper",
+    [
+        GRUHyper(window=3, hidden=8, epochs=2, dropout=0.3, threads=2),
+        MLPHyper(hidden=[8], epochs=2, dropout=0.3, threads=3, loss="icir"),
+    ],
+    ids=["gru", "mlp"],
+)
+def test_one_core_and_two_train_the_same_network(hyper, samples, later_rows):
+    def train(cores):
+        with on_one_core() if cores == 1 else nullcontext():
+            fitted = fit_network(samples["train"], samples["valid"], hyper, seed=5)
+            return fitted.weights(), fitted.curve, fitted.importance, fitted.predict(later_rows)
+
+    one, two = train(1), train(2)
+    assert one[0] == two[0]
+    pd.testing.assert_frame_equal(one[1], two[1], check_exact=True)
+    pd.testing.assert_frame_equal(one[2], two[2], check_exact=True)
+    np.testing.assert_array_equal(one[3], two[3])
+
+
+@pytest.mark.parametrize("hyper", [GRUHyper(window=3, hidden=8), GATsHyper(window=3, hidden=8)], ids=["gru", "gats"])
+def test_scores_have_the_same_bits_on_one_core_and_on_two(hyper, features):
+    rows = np.arange(2 * SCORING_BATCH + 100)
+    everyone = Samples(features, rows, np.empty(0, dtype="float32"))
+    with seeded(1):
+        network = hyper.make_scorer(features.shape[1])
+    fitted = FittedNetwork(network, hyper, learning_curve([]), importance_table([], []))
+    with on_one_core():
+        expected = fitted.predict(everyone)
+    np.testing.assert_array_equal(fitted.predict(everyone), expected)
+    assert np.isfinite(expected).sum() > 2 * SCORING_BATCH
+
+
+def test_what_is_dropped_depends_on_the_seed_and_is_another_part_in_every_group():
+    """Two groups of equal instruments would have equal gradients without dropout of their own."""
+    torch.manual_seed(2)
+    network = GRUHyper(window=4, hidden=8, dropout=0.5).make_scorer(FACTORS)
+    same = block_of(4, window=4).repeat(1, 2, 1)
+
+    def scores_of(seed):
+        found = []
+        groups = InstrumentGroups(network, 2, seed)
+        with groups.in_threads(learning=True):
+            groups.learn(same, lambda scores: found.append(scores.detach()) or scores.sum())
+        return found[0]
+
+    before = torch.get_rng_state()
+    first = scores_of(1)
+    assert torch.equal(first, scores_of(1))
+    assert not torch.equal(first, scores_of(2))
+    assert not torch.equal(first[:, :4], first[:, 4:])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_dropout_leaves_out_a_part_and_enlarges_the_rest():
+    dropout = GroupDropout(0.2, np.random.default_rng(1))
+    values = torch.ones(100, 1000, requires_grad=True)
+    found = dropout(values)
+    assert set(found.detach().unique().tolist()) == {0.0, 1.25}
+    assert (found == 0).float().mean() == pytest.approx(0.2, abs=0.005)
+    found.sum().backward()
+    assert torch.equal(values.grad, found.detach())
+    assert dropout.eval()(values) is values
+
+
+def test_a_network_that_sees_other_instruments_or_learns_its_own_way_is_not_divided():
+    whole = [GATsHyper(), TRAHyper(), TabNetHyper(), TRAHyper(row_sessions=3, window=3)]
+    assert not any(reads_instruments_alone(hyper.make_scorer(FACTORS)) for hyper in whole)
+    assert all(reads_instruments_alone(hyper.make_scorer(FACTORS)) for hyper in DIVIDED.values())
+
+
+class Refusing(nn.Module):
+    """Scores nothing that is too large."""
+
+    def __init__(self):
+        super().__init__()
+        self.slope = nn.Parameter(torch.ones(()))
+
+    def forward(self, block):
+        if (block > 90).any():
+            raise ValueError(f"{int(block.max())} is too large")
+        return self.slope * block[..., 0]
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_what_fails_in_a_group_is_raised_and_the_threads_end(place):
+    block = block_of(4)
+    block[2, place] = 100 + place
+    groups = InstrumentGroups(Refusing(), 2, seed=1)
+    before = torch.get_num_threads()
+    with pytest.raises(ValueError, match=f"{100 + place} is too large"), groups.in_threads(learning=True):
+        groups.learn(block, torch.sum)
+    assert torch.get_num_threads() == before
+
+
+def test_an_exploding_loss_of_groups_names_the_remedy(samples):
+    hyper = MLPHyper(hidden=[8], learning_rate=1e30, gradient_norm=1e30, threads=2)
+    with pytest.raises(ModelError, match="lower its learning_rate"):
+        fit_network(samples["train"], samples["valid"], hyper, seed=1)
+
+
+@pytest.mark.parametrize("hyper", [GRUHyper(window=3, hidden=8, threads=3), GATsHyper(window=3, hidden=8, threads=3)])
+def test_threads_of_torch_are_those_of_before_when_a_network_was_trained(hyper, samples, later_rows):
+    before = torch.get_num_threads()
+    with seeded(1):
+        training = NetworkTraining(samples["train"], samples["valid"], hyper, seed=1)
+        assert np.isfinite(training.run_epoch())
+        assert np.isfinite(training.validation_rank_ic())
+    assert torch.get_num_threads() == before
