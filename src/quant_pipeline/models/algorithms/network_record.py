@@ -59,10 +59,10 @@ class NetworkHyper(SequenceHyper):
     precision
         ``mixed`` multiplies in bfloat16 on an accelerator; without one it changes nothing.
     threads
-        CPU threads; part of the model: the same seed and number of threads make the same network, on however many cores.
-        With more than one, instruments are cut into so many groups, each of which a thread computes. Networks that look
-        across instruments (``gats``) or add to the loss of their scores (``tra``, ``tabnet``) are not cut: their single
-        products are divided, of which few are large enough.
+        CPU threads; part of the model: same seed and number of threads, same network, on however many cores. With more
+        than one, instruments are cut into so many groups, each of which a thread computes. Networks that look across
+        instruments (``gats``) or add to the loss of their scores (``tra``, ``tabnet``) are not cut: threads divide
+        their single operations, of which few are large enough.
     """
 
     window: PositiveInt = 20

@@ -101,7 +101,7 @@ class NetworkTraining:
         self._device = _choose_device(hyper)
         torch.use_deterministic_algorithms(mode=True, warn_only=self._device.type != "cpu")
         # It would write into all memory before a result is written there.
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         self._hyper, self._valid = hyper, valid
         self._cube = SessionCube(train.features, np.concatenate([train.rows, valid.rows]), hyper.panel_window)
         self._labels, self._valid_labels = self._cube.labels(train), self._cube.labels(valid)
