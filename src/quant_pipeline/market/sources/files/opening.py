@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import bz2
 import codecs
 import csv
-import gzip
 import hashlib
 import io
-import lzma
-import zipfile
-import zlib
 from pathlib import Path, PurePath
 from typing import NamedTuple
 from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-from pyarrow import ArrowException
 
 from quant_pipeline.common.text_lines import end_of_lines
-from quant_pipeline.market.sources.files.first_lines import first_rows, header_of, separator_of, title_of
-from quant_pipeline.market.sources.files.header import Header, count_names
+from quant_pipeline.market.sources.files.decoding import decoded, unpacked
+from quant_pipeline.market.sources.files.faults import naming_faults
+from quant_pipeline.market.sources.files.first_lines import header_of, separator_of, title_of
+from quant_pipeline.market.sources.files.header import Header
 from quant_pipeline.market.sources.files.instrument_names import printable
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.plain_text import PlainCells, plain_cells
@@ -43,11 +38,6 @@ _PACKED = (
     b"\x28\xb5\x2f\xfd",
 )
 """How files begin that are no text, or a packed one."""
-_UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
-_DAMAGED = (ArrowException, ValueError, KeyError, TypeError, AttributeError, IndexError, NotImplementedError)
-FAULTS = (*_UNREADABLE, *_DAMAGED, csv.Error)
-"""What is raised for files that hold no table."""
-LEGACY_ENCODINGS = ("gb18030", "big5", "shift_jis", "cp949", "cp1252", "cp1250")
 
 
 class OpenedText(NamedTuple):
@@ -74,14 +64,8 @@ def open_table(file: Path, folder: Path, options: FilesMarketParameters, as_text
     UnreadableFileError
         When it holds no table.
     """
-    try:
+    with naming_faults():
         return _with_partitions(_open(file, options, as_text), file, folder)
-    except _UNREADABLE as error:
-        raise UnreadableFileError(f"cannot be read: {_first_line(error)}") from error
-    except _DAMAGED as error:
-        raise UnreadableFileError(f"is damaged: {_first_line(error)}") from error
-    except csv.Error as error:
-        raise UnreadableFileError(f"is damaged in its first lines: {error}") from error
 
 
 def open_text(file: Path, folder: Path, options: FilesMarketParameters) -> OpenedText | None:
@@ -151,11 +135,6 @@ def open_wide(file: Path, folder: Path, options: FilesMarketParameters) -> pd.Da
     return open_table(file, folder, options).table
 
 
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
-
-
 def _open(file: Path, options: FilesMarketParameters, as_text: bool) -> RawTable:
     if file.stat().st_size == 0:
         raise UnreadableFileError("is empty")
@@ -168,14 +147,14 @@ def _open(file: Path, options: FilesMarketParameters, as_text: bool) -> RawTable
         with file.open("rb") as opened:
             return _typed(pd.read_feather(opened))
     stored = file.read_bytes()
-    content = _unpacked(stored, name)
+    content = unpacked(stored, name)
     if content.startswith(b"PAR1"):
         return _typed(pd.read_parquet(io.BytesIO(content)))
     if content.startswith((b"ARROW1", b"FEA1")):
         return _typed(pd.read_feather(io.BytesIO(content)))
     if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         return read_workbook(content)
-    return _text(stored, _decoded(content, options.encoding), options, as_text)
+    return _text(stored, decoded(content, options.encoding), options, as_text)
 
 
 def head_of(opened: OpenedText, n_rows: int, plain: PlainCells) -> Head | None:
@@ -194,71 +173,6 @@ def _may_go_on(stored: bytes, text: str, options: FilesMarketParameters) -> bool
     """Whether a text file is stored as it is, with so many lines that more do not show another form of it."""
     is_as_stored = options.encoding is None and stored.removeprefix(codecs.BOM_UTF8) == text.encode()
     return is_as_stored and text.count("\n") > FIRST_LINES + 1
-
-
-def _unpacked(content: bytes, name: str) -> bytes:
-    if content.startswith(b"\x1f\x8b"):
-        return gzip.decompress(content)
-    if content.startswith(b"BZh"):
-        return bz2.decompress(content)
-    if content.startswith(b"\xfd7zXZ"):
-        return lzma.decompress(content)
-    if content.startswith(b"\x28\xb5\x2f\xfd"):
-        return pa.CompressedInputStream(pa.BufferReader(content), "zstd").read()
-    if content.startswith(b"PK\x03\x04") and not name.endswith(".xlsx"):
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = [name for name in archive.namelist() if not name.startswith("__MACOSX") and name[-1] != "/"]
-            if "[Content_Types].xml" in members:
-                return content
-            if len(members) != 1:
-                raise UnreadableFileError(f"is an archive of {len(members)} files; unpack it")
-            return archive.read(members[0])
-    return content
-
-
-def _decoded(content: bytes, encoding: str | None) -> str:
-    if encoding is not None:
-        try:
-            return content.decode(encoding).removeprefix("\ufeff")
-        except (UnicodeError, LookupError) as error:
-            raise UnreadableFileError(f"is no text of `encoding: {encoding}`: {_first_line(error)}") from error
-    for mark, name in ((b"\xff\xfe\x00\x00", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
-        if content.startswith(mark):
-            return content.decode(name)
-    if b"\x00" in content[:4096]:
-        half = "utf-16-le" if content[1:2] == b"\x00" else "utf-16-be"
-        text = content.decode(half, errors="replace")
-        if "\ufffd" in text or "\x00" in text:
-            raise UnreadableFileError("is no text and no table of a known kind")
-        return text
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return _legacy(content)
-
-
-def _legacy(content: bytes) -> str:
-    """Decode text that is no UTF-8 by the names in its header, else by the statistics of its signs."""
-    best, most = None, 2
-    for name in LEGACY_ENCODINGS:
-        try:
-            text = content.decode(name)
-        except UnicodeDecodeError:
-            continue
-        known = max(count_names(first_rows(text, separator_of(text)).cells), default=0)
-        if known > most:
-            best, most = text, known
-    if best is not None:
-        return best
-    from charset_normalizer import from_bytes
-
-    guess = from_bytes(content[:200_000]).best()
-    if guess is None:
-        raise UnreadableFileError("is no text in a known encoding; set `encoding`")
-    try:
-        return content.decode(guess.encoding)
-    except (UnicodeDecodeError, LookupError) as error:
-        raise UnreadableFileError("is no text in a known encoding; set `encoding`") from error
 
 
 def _text(stored: bytes, text: str, options: FilesMarketParameters, as_text: bool) -> RawTable:

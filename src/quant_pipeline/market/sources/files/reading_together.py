@@ -16,9 +16,10 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.market.sources.files.faults import FAULTS
 from quant_pipeline.market.sources.files.first_lines import title_of
 from quant_pipeline.market.sources.files.instrument_names import instrument_of
-from quant_pipeline.market.sources.files.opening import FAULTS, OpenedText, head_of, open_text
+from quant_pipeline.market.sources.files.opening import OpenedText, head_of, open_text
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.parsing import Reading, name_of, plain_rows, read_file
 from quant_pipeline.market.sources.files.plain_text import PlainCells, plain_cells

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,14 +14,20 @@ from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.price_adjustment import DELISTING
 from quant_pipeline.market.sources.files.dates import read_dates
+from quant_pipeline.market.sources.files.decoding import decoded, unpacked
+from quant_pipeline.market.sources.files.faults import naming_faults
 from quant_pipeline.market.sources.files.instrument_names import tidy_name
 from quant_pipeline.market.sources.files.numbers import read_numbers
+from quant_pipeline.market.sources.files.opening import open_table
+from quant_pipeline.market.sources.files.options import FilesMarketParameters
+from quant_pipeline.market.sources.files.raw_table import UnreadableFileError
 
 _RENAMED = {
     "from": "old", "former": "old", "old_symbol": "old", "old symbol": "old", "old_ticker": "old", "old ticker": "old",
     "to": "new", "new_symbol": "new", "new symbol": "new", "new_ticker": "new", "new ticker": "new",
     "change_date": "date", "effective": "date", "effective date": "date",
 }  # fmt: skip
+_TYPED = (".parquet", ".pq", ".feather", ".xlsx")
 _SYMBOLS = ("instrument", "symbol", "ticker", "code")
 SECURITIES = frozenset({"name", "sector"})
 
@@ -51,16 +58,35 @@ def read_securities(file: Path) -> pd.DataFrame:
 
 
 def _read(file: Path) -> pd.DataFrame:
-    if file.suffix == ".parquet":
-        table = pd.read_parquet(file).astype("str")
-    else:
-        table = pd.read_csv(file, dtype="str", keep_default_na=False, skipinitialspace=True, sep=None, engine="python")
+    """Read the cells of a table as texts, empty ones as such.
+
+    Raises
+    ------
+    MarketDataError
+        When it is no table.
+    """
+    try:
+        with naming_faults():
+            table = _cells_of(file)
+    except UnreadableFileError as error:
+        raise MarketDataError(f"{file} {error}; correct it, or take it away") from error
     table.columns = pd.Index([str(column).strip().lower().removeprefix("\ufeff") for column in table.columns])
     symbol = next((name for name in _SYMBOLS if name in table), None)
     if symbol is not None:
         table = table.rename(columns={symbol: "instrument"})
         table["instrument"] = table["instrument"].map(tidy_name).astype("str")
     return table
+
+
+def _cells_of(file: Path) -> pd.DataFrame:
+    if file.name.lower().endswith(_TYPED):
+        return open_table(file, file.parent, FilesMarketParameters()).table.astype("str").fillna("")
+    text = decoded(unpacked(file.read_bytes(), file.name.lower()), None)
+    if not text.strip():
+        raise UnreadableFileError("is empty")
+    return pd.read_csv(
+        io.StringIO(text), dtype="str", keep_default_na=False, skipinitialspace=True, sep=None, engine="python"
+    )
 
 
 def read_delistings(file: Path | None, securities: pd.DataFrame | None) -> pd.DataFrame:
