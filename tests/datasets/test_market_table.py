@@ -1,6 +1,7 @@
 """Large tables of the market are written where they changed, read once in a run, and by each process for itself."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -191,4 +192,17 @@ def test_a_file_that_is_replaced_while_a_table_is_compared_with_it_is_read(place
 
     monkeypatch.setattr(MarketTable, "_holds", replace_after)
     dataset.save(TABLE)
+    assert dataset.load()["close"].tolist() == [7.0] * 6
+
+
+def test_a_file_that_is_replaced_right_after_it_was_written_is_read(place, monkeypatch):
+    dataset, replace = table_at(place), Path.replace
+
+    def replace_twice(self, target):
+        replace(self, target)
+        monkeypatch.undo()
+        table_at(place).save(TABLE.assign(close=7.0))
+
+    monkeypatch.setattr(Path, "replace", replace_twice)
+    dataset.save(TABLE.assign(close=5.0))
     assert dataset.load()["close"].tolist() == [7.0] * 6

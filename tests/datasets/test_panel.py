@@ -62,12 +62,63 @@ def test_a_year_that_disappears_is_removed(tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["2020.parquet", MANIFEST]
 
 
-def test_a_panel_without_rows_is_none(tmp_path):
+@pytest.mark.parametrize("rows", [lambda: panel([]), lambda: iter([])])
+def test_a_panel_without_rows_is_refused_and_the_former_one_stays(tmp_path, rows):
     dataset = YearlyPanel(str(tmp_path))
     dataset.save(panel(["2019-12-31"]))
-    dataset.save(panel([]))
-    assert not dataset.exists()
-    assert list(tmp_path.glob("*.parquet")) == []
+    with pytest.raises(Exception, match="has no rows"):
+        dataset.save(rows())
+    pd.testing.assert_frame_equal(dataset.load(), panel(["2019-12-31"]))
+
+
+def of_zone(table):
+    return table.set_axis(table.index.set_levels(table.index.levels[0].tz_localize("America/New_York"), level=0))
+
+
+def of_instruments(table, names):
+    return table.set_axis(table.index.set_levels(pd.Index(names, dtype=object), level=1))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (of_zone, "no time zone; these are of America/New_York"),
+        (lambda table: of_instruments(table, [1, 2]), "are names; these are integer"),
+    ],
+)
+def test_an_index_that_files_do_not_keep_is_refused(tmp_path, change, reason):
+    with pytest.raises(Exception, match=reason):
+        YearlyPanel(str(tmp_path)).save(change(panel(["2019-12-31"])))
+
+
+def test_names_that_are_objects_are_texts_in_files(tmp_path):
+    written = panel(["2019-12-31", "2020-01-02"])
+    YearlyPanel(str(tmp_path)).save(of_instruments(written, list(written.index.levels[1])))
+    pd.testing.assert_frame_equal(YearlyPanel(str(tmp_path)).load(), written)
+
+
+@pytest.mark.parametrize("is_read_lazily", [True, False])
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_years_of_two_panels_are_never_loaded_together(tmp_path, monkeypatch, is_read_lazily, kind):
+    written = panel(["2019-12-31", "2020-01-02"]).astype(kind)
+    YearlyPanel(str(tmp_path)).save(written)
+    read, rename = json.loads, Path.replace
+
+    def replace_and_die(self, target):
+        rename(self, target)
+        raise SystemExit("killed")
+
+    def read_and_save_meanwhile(text):
+        monkeypatch.undo()
+        with monkeypatch.context() as other:
+            other.setattr(Path, "replace", replace_and_die)
+            with pytest.raises(SystemExit):
+                YearlyPanel(str(tmp_path)).save(written + 1)
+        return read(text)
+
+    monkeypatch.setattr(json, "loads", read_and_save_meanwhile)
+    with pytest.raises(Exception, match="saved by another process while it was read"):
+        YearlyPanel(str(tmp_path), lazy=is_read_lazily).load()
 
 
 def test_an_absent_panel_says_which_stage_writes_it(tmp_path):

@@ -50,6 +50,10 @@ class _AtomicSave:
                 super().save(data)  # type: ignore[misc]
             finally:
                 self._filepath = PurePosixPath(target)
+            self._is_written(beside)
+
+    def _is_written(self, beside: Path) -> None:
+        """Look at the file that will take the place of the former one, which by then another process may replace."""
 
 
 class ParquetTable(_AtomicSave, pandas.ParquetDataset):

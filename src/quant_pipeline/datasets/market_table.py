@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -12,11 +11,10 @@ import pyarrow as pa
 from quant_pipeline.common.places import LOCAL
 from quant_pipeline.datasets.point_in_time import PointInTimeTable, cut_at
 from quant_pipeline.datasets.same_rows import holds
+from quant_pipeline.datasets.stored_panel import Stamp, stamp_of
 
 MOST_KEPT: Final = 2**30
 """Bytes of the largest table that stays in memory between two nodes; a larger one is read by each of them."""
-
-_State = tuple[int, int, int]
 
 
 class MarketTable(PointInTimeTable):
@@ -43,7 +41,8 @@ class MarketTable(PointInTimeTable):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._kept: tuple[_State, pd.DataFrame] | None = None
+        self._kept: tuple[Stamp, pd.DataFrame] | None = None
+        self._saved: Stamp | None = None
 
     def load(self) -> pd.DataFrame:
         """Read the rows up to the session, or return those that were read before."""
@@ -59,19 +58,18 @@ class MarketTable(PointInTimeTable):
         """Write the table, unless its file holds it, and keep what the nodes of the run will load."""
         self._kept = None
         # Before the file is read: one that takes its place meanwhile is another one.
-        state = self._state()
+        self._saved = self._state()
         if not self._is_plain or not self._holds(data):
             super().save(data)
-            state = self._state()
         if self._is_plain and _is_loaded_as_it_is(data, self._column):
-            self._keep(state, cut_at(data, self._as_of, self._column).copy(deep=False))
+            self._keep(self._saved, cut_at(data, self._as_of, self._column).copy(deep=False))
 
     @property
     def _is_plain(self) -> bool:
         """Whether the catalog asks for nothing that changes what is written, or what is loaded of it."""
         return not self._load_args and self._save_args == self.DEFAULT_SAVE_ARGS and not self._csv_twin
 
-    def _keep(self, state: _State | None, table: pd.DataFrame) -> None:
+    def _keep(self, state: Stamp | None, table: pd.DataFrame) -> None:
         if state is not None and table.memory_usage(index=False).sum() <= MOST_KEPT:
             self._kept = state, table
 
@@ -79,15 +77,17 @@ class MarketTable(PointInTimeTable):
         """Whether the file holds this table; one that is damaged, or in a bucket, holds none."""
         return self._state() is not None and holds(Path(self._filepath), pa.Table.from_pandas(data))
 
-    def _state(self) -> _State | None:
+    def _state(self) -> Stamp | None:
         """Return what tells a file from the one that takes its place; None in a bucket."""
         if self._protocol not in LOCAL:
             return None
         try:
-            status = os.stat(Path(self._filepath))
+            return stamp_of(Path(self._filepath))
         except FileNotFoundError:
             return None
-        return status.st_ino, status.st_mtime_ns, status.st_size
+
+    def _is_written(self, beside: Path) -> None:
+        self._saved = stamp_of(beside)
 
     def _release(self) -> None:
         super()._release()

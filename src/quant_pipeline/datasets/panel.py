@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,11 @@ from quant_pipeline.common.atomic import flush, replacing_file, write_text
 from quant_pipeline.common.cores import map_on_cores
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.common.places import Place
-from quant_pipeline.datasets.panel_years import DAY, rows_by_year, schema_of, to_arrow, write_plain
+from quant_pipeline.datasets.panel_years import DAY, require_index, rows_by_year, schema_of, to_arrow, write_plain
 from quant_pipeline.datasets.point_in_time import cut_at
 from quant_pipeline.datasets.previews import preview_table
 from quant_pipeline.datasets.same_rows import holds
-from quant_pipeline.datasets.stored_panel import StoredPanel
+from quant_pipeline.datasets.stored_panel import Stamp, StoredPanel, stamp_of
 from quant_pipeline.models.panels import FeaturePanel, MemoryPanel
 
 MANIFEST = "_manifest.json"
@@ -66,13 +66,18 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
         Raises
         ------
         MarketDataError
-            When there is no panel, or not all of it.
+            When there is no panel, not all of it, or another process saves one meanwhile.
         """
+        self._place.fetch()
+        stamp = self._stamp_of_manifest()
         files = self._complete_files()
         stored = StoredPanel.open(files, self._as_of)
+        # The manifest goes before the first year does: with the same one, everything so far is of one panel.
+        self._require_manifest(stamp)
         if stored is not None:
             return stored if self._lazy else stored.read()
         table = pd.concat([pd.read_parquet(file) for file in files])
+        self._require_manifest(stamp)
         table = table if self._as_of is None else cut_at(table, self._as_of, DAY)
         return MemoryPanel(table) if self._lazy else table
 
@@ -87,7 +92,7 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
         Raises
         ------
         MarketDataError
-            When two parts hold rows of the same year.
+            When two parts hold rows of the same year, there are no rows at all, or the index is none of a panel.
         """
         known = self._read_manifest() or {}
         manifest: dict[str, dict[str, Any]] = {}
@@ -101,6 +106,11 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
                     )
                 manifest |= written
                 del part  # It has to be gone before the next one is made.
+            if not manifest:
+                raise MarketDataError(
+                    f"the panel for {self._place.address} has no rows; look whether the universe has instruments in "
+                    "the sessions of the run"
+                )
             writing.wait()
             is_changed = bool(writing.flushed) or manifest != known
             # From here on the panel does not exist, until the new manifest does.
@@ -115,10 +125,22 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """First rows and columns, for kedro-viz."""
+        self._place.fetch()
         return preview_table(pd.read_parquet(self._complete_files()[0]), nrows)
 
+    def _stamp_of_manifest(self) -> Stamp | None:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            return stamp_of(self._folder / MANIFEST)
+        return None
+
+    def _require_manifest(self, stamp: Stamp | None) -> None:
+        if self._stamp_of_manifest() != stamp:
+            raise MarketDataError(
+                f"the panel in {self._place.address} was saved by another process while it was read; run the command "
+                "again when that one is done"
+            )
+
     def _complete_files(self) -> list[Path]:
-        self._place.fetch()
         manifest = self._read_manifest()
         if not manifest:
             at = self._place.address
@@ -130,6 +152,7 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
 
     def _write_part(self, part: pd.DataFrame, writing: _Writing) -> dict[str, dict[str, Any]]:
         """Write the years of a part that have changed, some side by side; return what the manifest says of them."""
+        part = require_index(part)
         schema = schema_of(part)
 
         def write(year: tuple[int, Any]) -> tuple[str, dict[str, Any]]:

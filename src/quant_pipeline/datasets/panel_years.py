@@ -18,6 +18,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from quant_pipeline.common.exceptions import MarketDataError
+
 DAY, INSTRUMENT = "datetime", "instrument"
 PLAIN: Final[dict[str, Any]] = {
     "compression": "none",
@@ -27,6 +29,24 @@ PLAIN: Final[dict[str, Any]] = {
 }
 ATTRIBUTES = b"PANDAS_ATTRS"
 """Under which pandas keeps the attributes of a table."""
+
+
+def require_index(panel: pd.DataFrame) -> pd.DataFrame:
+    """Return a panel whose instruments are texts for Parquet, too, also where pandas keeps them as objects.
+
+    Raises
+    ------
+    MarketDataError
+        When the sessions are of a time zone, which files do not keep, or instruments are no names.
+    """
+    days, instruments = panel.index.levels
+    if days.tz is not None:
+        raise MarketDataError(f"sessions of a panel are dates, and have no time zone; these are of {days.tz}")
+    if instruments.dtype != object:
+        return panel
+    if (kind := pd.api.types.infer_dtype(instruments)) not in ("string", "empty"):
+        raise MarketDataError(f"instruments of a panel are names; these are {kind}")
+    return panel.set_axis(panel.index.set_levels(instruments.astype("str"), level=1))
 
 
 def rows_by_year(panel: pd.DataFrame) -> Iterator[tuple[int, slice | npt.NDArray[np.intp]]]:

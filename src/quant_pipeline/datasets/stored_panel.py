@@ -83,7 +83,7 @@ class StoredPanel:
         StoredPanel or None
             None where the years differ in their columns, hold other values than float32, or are not in their order.
         """
-        stamps = [_stamp(file) for file in files]
+        stamps = [stamp_of(file) for file in files]
         layouts = [pq.read_metadata(file) for file in files]
         schemas = [layout.schema.to_arrow_schema() for layout in layouts]
         names = [name for name in schemas[0].names if name not in (DAY, INSTRUMENT)]
@@ -182,14 +182,15 @@ def _require_all_unchanged(stamped: Sequence[tuple[Path, Stamp]]) -> None:
         _require_unchanged(file, stamp)
 
 
-def _stamp(file: Path) -> Stamp:
+def stamp_of(file: Path) -> Stamp:
+    """Return the stamp of a file as it is now."""
     status = file.stat()
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _require_unchanged(file: Path, stamp: Stamp) -> None:
     try:
-        is_same = _stamp(file) == stamp
+        is_same = stamp_of(file) == stamp
     except FileNotFoundError:
         is_same = False
     if not is_same:
