@@ -4,10 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from quant_pipeline.market import instrument_rows
 from quant_pipeline.market.instrument_rows import (
     are_sorted_and_different,
     begins,
     change_from_row_before,
+    first_dates,
+    last_dates,
     number_instruments,
     place_in_instrument,
 )
@@ -33,6 +36,38 @@ def test_names_from_several_tables_are_numbered_as_those_of_one():
     parts = [pd.DataFrame({"instrument": pd.array(names, dtype="str")}) for names in (["A", "A"], ["A", "B"], ["C"])]
     codes, names = number_instruments(pd.concat(parts, ignore_index=True))
     assert (codes.tolist(), names.tolist(), names.name) == ([0, 0, 0, 1, 2], ["A", "B", "C"], None)
+
+
+def test_a_column_is_looked_through_once_until_it_changes():
+    table = pd.DataFrame({"instrument": pd.array(["AAA", "AAA", "BBB"], dtype="str")})
+    codes, _ = number_instruments(table)
+    assert number_instruments(table.copy(deep=False).assign(close=1.0))[0] is codes
+    with pytest.raises(ValueError, match="read-only"):
+        codes[0] = 1
+    other = table.copy(deep=False)
+    other.loc[1, "instrument"] = "BBB"
+    assert number_instruments(other)[0].tolist() == [0, 1, 1]
+    assert number_instruments(table.iloc[1:])[0].tolist() == [0, 1]
+    assert number_instruments(table)[0] is codes
+
+
+def test_numbers_of_columns_that_are_gone_are_not_kept():
+    kept = len(instrument_rows._numbered)
+    table = pd.DataFrame({"instrument": pd.array(["AAA", "BBB"], dtype="str")})
+    number_instruments(table)
+    assert len(instrument_rows._numbered) == kept + 1
+    del table
+    assert len(instrument_rows._numbered) == kept
+
+
+def test_first_and_last_dates_are_those_of_groups_by_name():
+    names = pd.array(["BBB", "AAA", "BBB", None, "CCC", "AAA"], dtype="str")
+    table = pd.DataFrame(
+        {"instrument": names, "date": pd.to_datetime([f"2024-01-0{day}" for day in (5, 2, 3, 9, 4, 8)])}
+    )
+    grouped = table.groupby("instrument", sort=True)["date"]
+    pd.testing.assert_series_equal(first_dates(table), grouped.min())
+    pd.testing.assert_series_equal(last_dates(table), grouped.max())
 
 
 def test_rows_are_in_order_where_names_and_then_dates_rise():

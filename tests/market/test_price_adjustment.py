@@ -1,14 +1,21 @@
 """Adjustment for splits and dividends, by literal numbers, by law, and against a vendor."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quant_pipeline.common.exceptions import MarketDataError
-from quant_pipeline.market.price_adjustment import adjust_bars, adjusted_close_as_of, adjustment_factors
+from quant_pipeline.market.price_adjustment import (
+    actions_per_bar,
+    adjust_bars,
+    adjusted_close_as_of,
+    adjustment_factors,
+)
 from tests.helpers.few_bars import DAYS, actions, bars
 from tests.helpers.properties import examples
+from tests.helpers.random_market import random_market
 
 
 def test_a_split_keeps_the_adjusted_price_and_grows_the_factor():
@@ -70,6 +77,19 @@ def test_the_vendor_view_equals_the_traded_close_on_its_newest_day():
     assert before["adjusted_close"].tolist() == [25.0, 25.0, 26.0]
     after = adjusted_close_as_of(table, split, DAYS[3])["adjusted_close"]
     assert after.tolist() == pytest.approx([25 / 1.01, 25 / 1.01, 26 / 1.01, 27.0])
+
+
+@pytest.mark.parametrize("close", [20.0, 0.0, float("nan")])
+def test_a_factor_is_the_product_of_every_bar_to_the_bit(close):
+    table, acted = random_market(seed=5, n_sessions=90, n_instruments=9)[:2]
+    table.loc[[70, 150], "close"] = close
+    split, dividend = actions_per_bar(table, acted)
+    assert ((split != 1) | (dividend > 0)).sum() > 5
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = pd.Series(split * (1 + dividend / table["close"].to_numpy()))
+    ratio[~table["instrument"].duplicated()] = 1.0
+    expected = ratio.groupby(table["instrument"]).transform(lambda own: np.cumprod(own.to_numpy()))
+    np.testing.assert_array_equal(adjustment_factors(table, acted), expected)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pandas as pd
 from pydantic import NonNegativeFloat, PositiveInt
 
 from quant_pipeline.common.parameters import Parameters
+from quant_pipeline.market.instrument_rows import last_dates
 from quant_pipeline.market.price_adjustment import CASH_DIVIDEND, DELISTING, SPLIT, dated_like
 from quant_pipeline.market.volume import has_traded
 
@@ -35,11 +36,11 @@ def last_trades(bars: pd.DataFrame) -> pd.Series:
 
     Bars without volume, with which a vendor fills on what has ended, do not count; unless there are no others.
     """
-    last = bars.groupby("instrument", sort=True)["date"].max()
+    last = last_dates(bars)
     traded = has_traded(bars)
     if traded.all():
         return last
-    return bars[traded].groupby("instrument", sort=True)["date"].max().reindex(last.index).fillna(last)
+    return last_dates(bars[traded]).reindex(last.index).fillna(last)
 
 
 def silent_since(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.Series:

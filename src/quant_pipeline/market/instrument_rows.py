@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
+from functools import partial
+from typing import Literal, NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -9,27 +13,69 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 
+class _Numbered(NamedTuple):
+    """Number of each row's instrument in a column, and the names."""
+
+    of: weakref.ref[pa.ChunkedArray]
+    codes: npt.NDArray[np.int64]
+    names: pd.Index
+
+
+_numbered: dict[int, _Numbered] = {}
+"""Columns that are held by some table, by their identity: the nodes of a run ask of the same bars a score of times."""
+
+
 def number_instruments(table: pd.DataFrame) -> tuple[npt.NDArray[np.int64], pd.Index]:
-    """Return the number of each row's instrument, and the names in the order of their numbers."""
+    """Return the number of each row's instrument, and the names in the order of their numbers.
+
+    A column that other tables share, or that is asked about again, is looked through once: do not write to the numbers.
+    """
     column = table["instrument"]
-    first = _differs_from_row_before(column)
-    if first is not None:
+    if not isinstance(column.dtype, pd.StringDtype) or column.dtype.storage != "pyarrow":
+        return _factorized(column)
+    # Arrow's columns never change: pandas takes another one where a table is written to.
+    held: pa.ChunkedArray = column.array.__arrow_array__()
+    known = _numbered.get(id(held))
+    if known is not None and known.of() is held:
+        return known.codes, known.names
+    codes, names = _numbers_of(column, held)
+    codes.flags.writeable = False
+    forget = partial(_numbered.pop, id(held), None)
+    _numbered[id(held)] = _Numbered(weakref.ref(held, lambda _: forget()), codes, names)
+    return codes, names
+
+
+def _numbers_of(column: pd.Series, held: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], pd.Index]:
+    if len(held) and not held.null_count:
+        # Another name begins than in the row before: nothing is looked up.
+        changes = pc.not_equal(held.slice(1), held.slice(0, len(held) - 1))
+        first = np.append(True, changes.to_numpy())
         names = pd.Index(column.array[first])
         if names.is_unique:
             return np.cumsum(first) - 1, names
+    return _factorized(column)
+
+
+def _factorized(column: pd.Series) -> tuple[npt.NDArray[np.int64], pd.Index]:
     codes, names = pd.factorize(column)
     return np.asarray(codes, dtype=np.int64), pd.Index(names)
 
 
-def _differs_from_row_before(column: pd.Series) -> npt.NDArray[np.bool_] | None:
-    """Return where another name begins than in the row before, without looking any up; None where one is missing."""
-    if not isinstance(column.dtype, pd.StringDtype) or column.empty:
-        return None
-    names = pa.Table.from_pandas(column.to_frame("name"), preserve_index=False)["name"]
-    if names.null_count:
-        return None
-    changes = pc.not_equal(names.slice(1), names.slice(0, len(names) - 1))
-    return np.append(True, changes.to_numpy())
+def first_dates(table: pd.DataFrame) -> pd.Series:
+    """Return the first date of every instrument: ``instrument``, sorted, to date."""
+    return _by_instrument(table, "min")
+
+
+def last_dates(table: pd.DataFrame) -> pd.Series:
+    """Return the last date of every instrument: ``instrument``, sorted, to date."""
+    return _by_instrument(table, "max")
+
+
+def _by_instrument(table: pd.DataFrame, which: Literal["min", "max"]) -> pd.Series:
+    codes, names = number_instruments(table)
+    dates: pd.Series = table["date"].groupby(codes).agg(which)
+    dates = dates[dates.index >= 0]
+    return dates.set_axis(pd.Index(names[dates.index], dtype=table["instrument"].dtype, name="instrument")).sort_index()
 
 
 def begins(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

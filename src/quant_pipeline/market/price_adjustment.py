@@ -55,11 +55,18 @@ def adjustment_factors(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> p
 
 
 def _factors(bars: pd.DataFrame, corporate_actions: pd.DataFrame, placed: PlacedBars) -> pd.Series:
-    split, dividend = placed.actions(corporate_actions)
-    _refuse_impossible(bars, split, dividend)
-    first = placed.first
-    ratio = np.where(first, 1.0, split * (1.0 + dividend / bars["close"].to_numpy(dtype=np.float64)))
-    return pd.Series(_cumulative_product(ratio, first), index=bars.index, name="factor")
+    # A product by one is exact, so that only the few bars with an action, or without a close, are computed with.
+    acted = placed.acted_on(corporate_actions)
+    _refuse_impossible(bars, acted)
+    close = bars["close"].to_numpy(dtype=np.float64)
+    rows = np.union1d(acted.row, np.flatnonzero(np.isnan(close) | (close == 0)))
+    split, dividend = np.ones(len(rows)), np.zeros(len(rows))
+    places = rows.searchsorted(acted.row)
+    split[places], dividend[places] = acted.split, acted.dividend
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = split * (1.0 + dividend / close[rows])
+    is_later = ~placed.first[rows]
+    return pd.Series(_cumulative_product(rows[is_later], ratio[is_later], placed.first), bars.index, name="factor")
 
 
 def actions_per_bar(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -77,7 +84,9 @@ def actions_per_bar(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> tupl
     dividend
         Cash per new share.
     """
-    return PlacedBars(bars).actions(corporate_actions)
+    split, dividend, acted = np.ones(len(bars)), np.zeros(len(bars)), PlacedBars(bars).acted_on(corporate_actions)
+    split[acted.row], dividend[acted.row] = acted.split, acted.dividend
+    return split, dividend
 
 
 def adjust_bars(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.DataFrame:
@@ -144,15 +153,17 @@ class Returns(NamedTuple):
     dividend: npt.NDArray[np.float64]
 
 
-def returns_of(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> Returns:
+def returns_of(bars: pd.DataFrame, corporate_actions: pd.DataFrame, placed: PlacedBars | None = None) -> Returns:
     """Compute factors, total returns and dividend returns together.
 
     Parameters
     ----------
     bars, corporate_actions
         See `adjustment_factors`.
+    placed
+        The bars, where they have been placed before.
     """
-    placed, close = PlacedBars(bars), bars["close"].to_numpy(dtype=np.float64)
+    placed, close = placed or PlacedBars(bars), bars["close"].to_numpy(dtype=np.float64)
     factor = _factors(bars, corporate_actions, placed).to_numpy()
     total, paid = change_from_row_before(close * factor, placed.first), np.zeros(len(bars))
     paying = corporate_actions["kind"] == CASH_DIVIDEND
@@ -190,6 +201,17 @@ def dated_like(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.DataFr
     return corporate_actions.astype({"date": bars["date"].dtype})
 
 
+class ActedOn(NamedTuple):
+    """Rows of bars before which a corporate action came, ascending, with the new shares and the cash of each.
+
+    See `actions_per_bar`.
+    """
+
+    row: npt.NDArray[np.int64]
+    split: npt.NDArray[np.float64]
+    dividend: npt.NDArray[np.float64]
+
+
 class PlacedBars:
     """Where the bars of every instrument and date lie, so that actions find theirs.
 
@@ -216,17 +238,16 @@ class PlacedBars:
         is_sorted = (self._keys[1:] >= self._keys[:-1]).all()
         self._order = None if is_sorted else np.argsort(self._keys, kind="stable")
 
-    def actions(self, corporate_actions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-        """Collect what happened since the bar before; see `actions_per_bar`."""
-        split, dividend = np.ones(len(self._keys)), np.zeros(len(self._keys))
-        if corporate_actions.empty:
-            return split, dividend
+    def acted_on(self, corporate_actions: pd.DataFrame) -> ActedOn:
+        """Collect what happened since the bar before, of the bars before which anything did."""
         splits = self.of_kind(corporate_actions, SPLIT)
         dividends = self.of_kind(corporate_actions, CASH_DIVIDEND)
-        np.multiply.at(split, splits["row"].to_numpy(), splits["value"].to_numpy())
+        rows = np.unique(np.append(splits["row"].to_numpy(), dividends["row"].to_numpy()))
+        split, dividend = np.ones(len(rows)), np.zeros(len(rows))
+        np.multiply.at(split, rows.searchsorted(splits["row"].to_numpy()), splits["value"].to_numpy())
         paid = dividends["value"].to_numpy() / _later_splits(dividends, splits)
-        np.add.at(dividend, dividends["row"].to_numpy(), paid)
-        return split, dividend
+        np.add.at(dividend, rows.searchsorted(dividends["row"].to_numpy()), paid)
+        return ActedOn(rows, split, dividend)
 
     def of_kind(self, corporate_actions: pd.DataFrame, kind: str) -> pd.DataFrame:
         """Place actions of one kind on the first bar at or after their ex-date: ``date``, ``row`` and ``value``."""
@@ -253,10 +274,12 @@ class PlacedBars:
         of_date = self._names.get_indexer(dated["instrument"])
         dates = np.clip(_seconds(dated) - self._earliest, 0, self._span)
         places = np.searchsorted(self._keys, of_date * self._span + dates, sorter=self._order)
+        is_there = places < len(self._keys)
         rows = places.astype(np.int64)
         if self._order is not None:
-            rows = np.append(self._order, len(self._keys))[places]
-        return rows, np.append(self._codes, -2)[rows] == of_date
+            rows[is_there] = self._order[places[is_there]]
+        is_there[is_there] = self._codes[rows[is_there]] == of_date[is_there]
+        return rows, is_there
 
 
 def _seconds(table: pd.DataFrame) -> npt.NDArray[np.int64]:
@@ -270,21 +293,27 @@ def _later_splits(dividends: pd.DataFrame, splits: pd.DataFrame) -> np.ndarray:
     return later.reindex(range(len(dividends)), fill_value=1.0).to_numpy(dtype=np.float64)
 
 
-def _refuse_impossible(bars: pd.DataFrame, split: np.ndarray, dividend: np.ndarray) -> None:
-    wrong = (split <= 0) | (dividend < 0)
+def _refuse_impossible(bars: pd.DataFrame, acted: ActedOn) -> None:
+    wrong = (acted.split <= 0) | (acted.dividend < 0)
     if wrong.any():
         index = int(np.flatnonzero(wrong)[0])
-        row = bars.iloc[index]
-        what = "split ratio is not positive" if split[index] <= 0 else "dividend is negative"
+        row = bars.iloc[acted.row[index]]
+        what = "split ratio is not positive" if acted.split[index] <= 0 else "dividend is negative"
         raise MarketDataError(
             f"{row['instrument']} on {row['date']:%Y-%m-%d}: the {what}; correct the corporate action."
         )
 
 
-def _cumulative_product(ratio: np.ndarray, first: np.ndarray) -> np.ndarray:
+def _cumulative_product(
+    rows: npt.NDArray[np.int64], ratio: npt.NDArray[np.float64], first: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    """Return the running product of the ratios of some rows, which begins with 1 at the first of each instrument."""
     # Instrument by instrument: one running product over all would carry the rounding of one into the next.
     starts = np.flatnonzero(first)
-    product = np.empty_like(ratio)
-    for start, stop in zip(starts, np.append(starts, len(ratio))[1:], strict=True):
-        product[start:stop] = np.cumprod(ratio[start:stop])
-    return product
+    changes = np.union1d(starts, rows)
+    product = np.ones(len(changes))
+    product[changes.searchsorted(rows)] = ratio
+    begin = changes.searchsorted(starts)
+    for start, stop in zip(begin, np.append(begin, len(changes))[1:], strict=True):
+        product[start:stop] = np.cumprod(product[start:stop])
+    return np.repeat(product, np.diff(np.append(changes, len(first))))

@@ -138,7 +138,9 @@ class _Series(NamedTuple):
     def contents(self) -> dict[str, bytes]:
         """Return what the file of each field holds: a value for every session from the first bar to the last."""
         first = np.array([self.first], dtype="<f4").tobytes()
-        return {name: first + _on_calendar(values, self.place).tobytes() for name, values in self.values.items()}
+        has_all = bool((np.diff(self.place) == 1).all())
+        series = (values if has_all else _on_calendar(values, self.place) for values in self.values.values())
+        return {name: first + values.tobytes() for name, values in zip(self.values, series, strict=True)}
 
 
 def _series_of(bars: pd.DataFrame, place: npt.NDArray[np.intp]) -> dict[str, _Series]:
@@ -256,8 +258,6 @@ def _benchmark_series(benchmark: pd.DataFrame, sessions: pd.DatetimeIndex) -> _S
 
 
 def _on_calendar(values: npt.NDArray[np.float32], place: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-    if (np.diff(place) == 1).all():
-        return values
     series = np.full(int(place[-1] - place[0]) + 1, np.nan, dtype="<f4")
     series[place - place[0]] = values
     return series

@@ -7,9 +7,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.market.delistings import received_values
-from quant_pipeline.market.instrument_rows import sorted_by_instrument
+from quant_pipeline.market.instrument_rows import first_dates, last_dates, sorted_by_instrument
 from quant_pipeline.market.price_adjustment import (
     CASH_DIVIDEND,
+    DELISTING,
     SPLIT,
     PlacedBars,
     adjust_bars,
@@ -41,7 +42,7 @@ def list_instruments(
     delistings
         ``instrument`` and ``date``: those that are known to have ended; their last bar is the end of the listing.
     """
-    listed = bars.groupby("instrument", sort=True)["date"].min().rename("listed").reset_index()
+    listed = first_dates(bars).rename("listed").reset_index()
     if securities is None:
         table = listed.assign(name=listed["instrument"], sector=pd.array(["Unknown"] * len(listed), dtype="str"))
     else:
@@ -50,7 +51,7 @@ def list_instruments(
         table = table.fillna({"name": table["instrument"], "sector": "Unknown", "company": ""})
     delisted = pd.Series(pd.NaT, index=table.index, dtype="datetime64[ns]")
     if delistings is not None and len(delistings):
-        last = bars.groupby("instrument")["date"].max()
+        last = last_dates(bars)
         delisted = table["instrument"].where(table["instrument"].isin(delistings["instrument"])).map(last)
         delisted = delisted.astype("datetime64[ns]")
     columns = ["instrument", "name", "sector", "listed", "delisted", *(["company"] if "company" in table else [])]
@@ -76,10 +77,11 @@ def mean_benchmark(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
         As `MarketData` has it.
     """
     bars = sorted_by_instrument(bars)
-    found = returns_of(bars, actions)
+    placed = PlacedBars(bars)
+    found = returns_of(bars, actions, placed)
     keys = bars[["date", "instrument"]].reset_index(drop=True)
     adjusted = keys.assign(close=bars["close"].to_numpy() * found.factor, factor=found.factor)
-    ends, begun_again = _endings(adjusted, actions)
+    ends, begun_again = _endings(adjusted, actions, placed)
     counted = ~np.isnan(found.total)
     counted[begun_again] = False
     dates, total, dividend = bars["date"].to_numpy()[counted], found.total[counted], found.dividend[counted]
@@ -95,16 +97,20 @@ def mean_benchmark(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
     return table[["date", *PRICES, "volume", "total_return_close", "dividend_return"]]
 
 
-def _endings(adjusted: pd.DataFrame, actions: pd.DataFrame) -> tuple[pd.DataFrame, npt.NDArray[np.int64]]:
+def _endings(
+    adjusted: pd.DataFrame, actions: pd.DataFrame, placed: PlacedBars
+) -> tuple[pd.DataFrame, npt.NDArray[np.int64]]:
     """Return the last return of every listing that ends, and the rows of first bars after it, which begin a new one.
 
     The bars are sorted by instrument and date.
     """
-    received = received_values(adjusted, actions)
+    delisted = actions.loc[actions["kind"] == DELISTING, "instrument"].unique()
+    ended = adjusted[adjusted["instrument"].isin(delisted)]
+    received = received_values(ended, actions)
     if received.empty:
         return received, np.empty(0, dtype=np.int64)
-    gross = received_values(adjusted, actions[actions["kind"] != CASH_DIVIDEND])["received"]
-    after, is_again = PlacedBars(adjusted).next_bars(received)
+    gross = received_values(ended, actions[actions["kind"] != CASH_DIVIDEND])["received"]
+    after, is_again = placed.next_bars(received)
     last_close = adjusted["close"].to_numpy()[after - 1]
     sessions = np.sort(adjusted["date"].unique())
     places = sessions.searchsorted(received["date"].to_numpy())
