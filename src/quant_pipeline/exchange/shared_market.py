@@ -131,24 +131,20 @@ class _Content:
     def __init__(self, table: pd.DataFrame) -> None:
         # A shallow copy is held: pandas then gives a table of the same memory one of its own before it is written to.
         self._held = table[[name for name in USED if name in table.columns]].copy(deep=False)
-        self._columns = pa.Table.from_pandas(self._held, preserve_index=False)
-        self._memory = [
-            (name, len(chunk), chunk.offset, *_addresses(chunk))
-            for name, column in zip(self._columns.column_names, self._columns.columns, strict=True)
-            for chunk in column.chunks
-        ]
+        self._memory = [(name, _place_of(self._held[name])) for name in self._held.columns]
 
     @cached_property
     def digest(self) -> bytes:
         """Digest of the content."""
         digest = hashlib.blake2b(digest_size=16)
-        with pa.ipc.new_stream(pa.PythonFile(_Sink(digest), mode="w"), self._columns.schema) as stream:
-            stream.write_table(self._columns.combine_chunks())
+        columns = pa.Table.from_pandas(self._held, preserve_index=False)
+        with pa.ipc.new_stream(pa.PythonFile(_Sink(digest), mode="w"), columns.schema) as stream:
+            stream.write_table(columns.combine_chunks())
         return digest.digest()
 
     def let_go(self) -> None:
         """Keep no more of a large table than its digest."""
-        if self._columns.nbytes > MOST_HELD:
+        if self._held.memory_usage(index=False).sum() > MOST_HELD:
             self.__dict__ = {"digest": self.digest, "_memory": []}
 
     def __eq__(self, other: object) -> bool:
@@ -166,10 +162,15 @@ def _build(question: _Question) -> TradingMarket:
     return market
 
 
-def _addresses(column: pa.Array) -> list[int]:
-    """Return the addresses of a column; Arrow makes a new mark of missing numbers each time, which the numbers say."""
-    buffers = column.buffers()[1:] if pa.types.is_floating(column.type) else column.buffers()
-    return [0 if buffer is None else buffer.address for buffer in buffers]
+def _place_of(column: pd.Series) -> object:
+    """Return where the values of a column lie, which no other values do while the column is held."""
+    if isinstance(column.dtype, np.dtype):
+        values = column.to_numpy()
+        return values.__array_interface__["data"][0], values.strides, len(values), values.dtype
+    if isinstance(column.dtype, pd.StringDtype) and column.dtype.storage == "pyarrow":
+        chunks = column.array.__arrow_array__().chunks
+        return [(len(each), each.offset, *(part and part.address for part in each.buffers())) for each in chunks]
+    return object()
 
 
 class _Sink:
