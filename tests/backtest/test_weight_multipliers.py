@@ -11,6 +11,7 @@ from quant_pipeline.backtest.event_engine.engine import run_events
 from quant_pipeline.backtest.event_engine.rebalance_strategy import RebalanceStrategy
 from quant_pipeline.backtest.weight_multipliers import (
     daily_returns,
+    newest_preferences,
     over_windows,
     preferences,
     sessions_looked_back_over,
@@ -59,6 +60,12 @@ def test_few_windows_at_once_have_the_bits_of_all(whole, monkeypatch):
     for cells in (1, 20 * 24 * 7):
         monkeypatch.setattr(module, "_CELLS_AT_ONCE", cells)
         np.testing.assert_array_equal(preferences(whole, CALM), expected)
+
+
+def test_the_newest_row_by_itself_has_the_bits_of_all(whole, traded):
+    for market in (whole, *traded):
+        for rules in (CALM, StrategyRules(), CALM.model_copy(update={"weight_sessions": 500})):
+            np.testing.assert_array_equal(newest_preferences(market, rules), preferences(market, rules)[-1])
 
 
 def test_only_weights_by_volatility_look_back(parts):

@@ -51,6 +51,16 @@ def preferences(market: TradingMarket, rules: StrategyRules) -> FloatArray:
     return factors[-len(market.sessions) :]
 
 
+def newest_preferences(market: TradingMarket, rules: StrategyRules) -> FloatArray:
+    """Return the last row of `preferences`, one factor for each instrument, without computing the others."""
+    weigh = rules.weighting.of_returns
+    if weigh is None or not rules.weighs_by_returns:
+        return np.ones(len(market.instruments))
+    returns = daily_returns((market.history or market).arrays)
+    newest: FloatArray = over_windows(returns[-rules.weight_sessions :], rules.weight_sessions, weigh)[-1]
+    return newest
+
+
 def daily_returns(arrays: MarketArrays) -> FloatArray:
     """Return the total return of every session and instrument, NaN before the second close."""
     reference = reference_ticks(arrays.mark, arrays.actions)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from quant_pipeline.backtest.weight_multipliers import daily_returns, preferences
+from quant_pipeline.backtest.weight_multipliers import daily_returns, newest_preferences
 from quant_pipeline.common.exceptions import StaleDataError
 from quant_pipeline.exchange.lots import lots_of
 from quant_pipeline.exchange.market import TradingMarket
@@ -146,7 +146,7 @@ class Situation:
         banned = cooling_down(stops, self.events, self.market.sessions) - set(self.positions.index)
         scores = scores.drop(list(banned), errors="ignore")
         strategy = self._sized(scores, rules.strategy, rules.order_generation)
-        preferred = pd.Series(preferences(self.market, strategy)[-1], index=self.market.instruments)
+        preferred = pd.Series(newest_preferences(self.market, strategy), index=self.market.instruments)
         orders = rebalance(
             scores,
             self.positions,
