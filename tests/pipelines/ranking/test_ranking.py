@@ -11,7 +11,7 @@ from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.pipelines.features.nodes import LabelParameters
-from quant_pipeline.pipelines.ranking.manifest import verify
+from quant_pipeline.pipelines.ranking.manifest import verify, write_json
 from quant_pipeline.pipelines.ranking.nodes import rank_universe
 from quant_pipeline.pipelines.ranking.parameters import RankingParameters
 from quant_pipeline.strategy.rules import StrategyRules
@@ -206,3 +206,12 @@ def test_the_manifest_names_what_made_the_scores():
         "2024-01-05",
         1,
     )
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 3])
+def test_the_list_of_rows_is_indented_as_json_indents_it(n_rows):
+    texts = ['a,\n  "b": c', "é", None]
+    table = pd.DataFrame({"text": texts, "score": [1e-9, np.nan, 1e22], "date": DAYS, "is_held": True}).head(n_rows)
+    written = write_json(table)
+    assert written == json.dumps(json.loads(written), indent=1, ensure_ascii=False) + "\n"
+    assert [row["text"] for row in json.loads(written)] == texts[:n_rows]
