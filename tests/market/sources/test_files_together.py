@@ -104,6 +104,16 @@ def test_no_bar_below_a_title_is_lost_whatever_signs_it_has(tmp_path, text, titl
         assert reading.rows["line"].tolist() == list(range(n_lines + 2, n_lines + 2 + len(rows())))
 
 
+def test_a_quotation_mark_in_a_title_takes_no_header_and_moves_no_column(tmp_path):
+    lines = [",".join(f'"{name}"' for name in HEADER.split(",")), *rows()]
+    for title in ('Prices, "of a vendor', '"Prices', 'Prices, "of a" vendor', '5" of, "3"'):
+        files = write(tmp_path, [f"{title}\n" + "".join(f"{line},\n" for line in lines)] * 2)
+        require_alone_and_together(files, tmp_path)
+        for reading in read_files(files, tmp_path, AUTO):
+            assert reading.rows["close"].tolist() == [float(line.split(",")[4]) for line in rows()]
+            assert reading.rows["line"].iloc[0] == 3
+
+
 def test_lines_of_an_old_mac_are_read_one_by_one_where_one_is_damaged(tmp_path):
     (file,) = write(tmp_path, [(PLAIN + "2024-05-06,1,1,1,1,1,1,0,1,9\n").replace("\n", "\r")])
     reading = read_file(file, tmp_path, AUTO)

@@ -304,6 +304,8 @@ def _find_instrument(table: pd.DataFrame, header: dict[str, str], found: dict[st
 def _holds_dates(column: pd.Series) -> bool:
     from quant_pipeline.market.sources.files.dates import read_dates
 
+    if column.empty:
+        return False
     dates = read_dates(column.iloc[:200])
     readable = ~dates.unreadable
     years = dates.values[readable].astype("datetime64[Y]").astype("int64") + 1970
