@@ -20,21 +20,30 @@ import torch
 from second_core_child import SEED, _samples, make_inputs
 
 from quant_pipeline.common.cores import on_one_core, usable_cores
-from quant_pipeline.models.algorithms import networks
 from quant_pipeline.models.algorithms.network_record import NetworkHyper
+from quant_pipeline.models.algorithms.networks import (
+    ALSTMHyper,
+    GRUHyper,
+    LocalformerHyper,
+    LSTMHyper,
+    MLPHyper,
+    SFMHyper,
+    TCNHyper,
+    TransformerHyper,
+)
 from quant_pipeline.models.fitted import Samples
 from quant_pipeline.models.networks.training import NetworkTraining
 from quant_pipeline.models.randomness import seeded
 
 DIVIDED = {
-    "gru": networks.GRUHyper,
-    "lstm": networks.LSTMHyper,
-    "alstm": networks.ALSTMHyper,
-    "sfm": networks.SFMHyper,
-    "mlp": networks.MLPHyper,
-    "tcn": networks.TCNHyper,
-    "transformer": networks.TransformerHyper,
-    "localformer": networks.LocalformerHyper,
+    "gru": GRUHyper,
+    "lstm": LSTMHyper,
+    "alstm": ALSTMHyper,
+    "sfm": SFMHyper,
+    "mlp": MLPHyper,
+    "tcn": TCNHyper,
+    "transformer": TransformerHyper,
+    "localformer": LocalformerHyper,
 }
 WAYS = {"one_thread": (1, 1), "two_threads_one_core": (2, 1), "two_threads_two_cores": (2, 2)}
 """Threads of the network, and cores."""
