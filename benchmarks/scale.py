@@ -99,9 +99,8 @@ def _against_qlib(sizes: list[dict[str, Any]], qlib: dict[str, Any] | None) -> d
 def run_script(script: str, *arguments: str) -> dict[str, Any]:
     """Run a script of this folder and return the JSON object of its last line."""
     command = [sys.executable, str(Path(__file__).with_name(script)), *arguments]
-    # Threads that wait for each other would count as computing: beside other work, two of OpenBLAS take ten times the
-    # processor time of one.
-    calm = {**os.environ, "OMP_WAIT_POLICY": "passive", "OPENBLAS_NUM_THREADS": "1"}
+    # Threads that wait for each other would count as computing.
+    calm = {**os.environ, "OMP_WAIT_POLICY": "passive"}
     printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=calm).stdout
     found: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return found
