@@ -47,12 +47,11 @@ def number_instruments(table: pd.DataFrame) -> tuple[npt.NDArray[np.int64], pd.I
 
 def _numbers_of(column: pd.Series, held: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], pd.Index]:
     if len(held) and not held.null_count:
-        # Another name begins than in the row before: nothing is looked up.
+        # Where another name begins than in the row before: no name is looked up for every row.
         changes = pc.not_equal(held.slice(1), held.slice(0, len(held) - 1))
         first = np.append(True, changes.to_numpy())
-        names = pd.Index(column.array[first])
-        if names.is_unique:
-            return np.cumsum(first) - 1, names
+        numbers, names = pd.factorize(column.array[first])
+        return np.asarray(numbers, dtype=np.int64)[np.cumsum(first) - 1], pd.Index(names)
     return _factorized(column)
 
 
@@ -96,7 +95,20 @@ def sorted_by_instrument(table: pd.DataFrame) -> pd.DataFrame:
 def are_sorted_and_different(table: pd.DataFrame, moment: str = "date") -> bool:
     """Return whether rows are sorted by instrument and moment, and no two are of the same."""
     codes, names = number_instruments(table)
-    first, moments = begins(codes), table[moment].to_numpy()
+    return follow_one_another(codes, names, table[moment].to_numpy())
+
+
+def follow_one_another(codes: npt.NDArray[np.int64], names: pd.Index, moments: npt.NDArray[np.datetime64]) -> bool:
+    """Return whether rows are sorted by instrument and moment, and no two are of the same.
+
+    Parameters
+    ----------
+    codes, names
+        What `number_instruments` returns of the rows.
+    moments
+        Of the rows.
+    """
+    first = begins(codes)
     later = np.append(True, moments[1:] > moments[:-1])[: len(moments)]
     is_together = np.count_nonzero(first) == len(names) and names.is_monotonic_increasing
     return bool(is_together and (first | later).all())

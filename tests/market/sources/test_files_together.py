@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from quant_pipeline.market.sources.files import FilesMarketParameters, reading_together
 from quant_pipeline.market.sources.files.parsing import read_file
 from quant_pipeline.market.sources.files.reading_cache import ReadingCache
-from quant_pipeline.market.sources.files.reading_together import TOGETHER, read_files
+from quant_pipeline.market.sources.files.reading_together import TOGETHER, read_together
 from tests.helpers.bar_texts import HEADER, rows, texts
 
 AUTO = FilesMarketParameters()
@@ -37,10 +37,14 @@ def write(folder, contents):
     return files
 
 
+def read_files(files, folder, options=AUTO):
+    return list(ReadingCache(None).read_all(files, folder, options))
+
+
 def require_alone_and_together(files, folder, options=AUTO):
     for reading, file in zip(read_files(files, folder, options), files, strict=True):
         alone = read_file(file, folder, options)
-        require_same(reading, alone)
+        require_same(reading, alone, but=["head"])
         # Texts have no head: what was added to them is not read alone.
         require_same(alone, read_file(file, folder, options, as_text=True), but=["head"])
 
@@ -100,7 +104,7 @@ QUOTED = PLAIN.replace("99.5", '"99.5"', 1)
 def test_no_bar_below_a_title_is_lost_whatever_signs_it_has(tmp_path, text, title, n_lines):
     files = write(tmp_path, [title + text] * 2)
     require_alone_and_together(files, tmp_path)
-    for reading in read_files(files, tmp_path, AUTO):
+    for reading in read_files(files, tmp_path):
         assert reading.rows["line"].tolist() == list(range(n_lines + 2, n_lines + 2 + len(rows())))
 
 
@@ -119,6 +123,17 @@ def test_lines_of_an_old_mac_are_read_one_by_one_where_one_is_damaged(tmp_path):
     reading = read_file(file, tmp_path, AUTO)
     assert [problem.row for problem in reading.problems] == [len(rows()) + 2]
     assert len(reading.rows) == len(rows())
+
+
+@pytest.mark.parametrize("place", [1, 29, 30])
+def test_a_line_of_more_names_is_the_header_beneath_a_known_one(tmp_path, place):
+    own = ",".join(f"x{number}" for number in range(10))
+    lines = [f"{HEADER},{own}", *(f"{line},1,2,3,4,5,6,7,8,9,0" for line in rows())]
+    named = f"{rows()[0]},date,open,high,low,close,volume,split,dividend,adj close,ticker"
+    contents = ["\n".join(each) + "\n" for each in (lines, [*lines[:place], named, *lines[place:]])]
+    files = write(tmp_path, [contents[0], contents[1], contents[0]])
+    require_alone_and_together(files, tmp_path)
+    assert ("ticker" in read_files(files, tmp_path)[1].header) == (place < 30)
 
 
 DAYS = pd.bdate_range("2024-01-01", periods=40)
@@ -185,19 +200,19 @@ def test_what_a_group_cannot_be_read_for_stops_none_of_its_files(tmp_path, monke
 
 def test_decimals_beside_billionths_stay_what_they_are(tmp_path):
     files = write(tmp_path, [BY_CONTENT["billionths"], BY_CONTENT["whole numbers"], BY_CONTENT["billionths"]])
-    for reading in read_files(files, tmp_path, AUTO):
+    for reading in read_files(files, tmp_path):
         assert set(reading.rows["close"]) == {100.0}, reading.file
 
 
 def test_a_column_without_a_name_that_holds_dates_comes_before_times(tmp_path):
-    (reading,) = read_files(write(tmp_path, [BY_CONTENT["dates without a name"]]), tmp_path, AUTO)
+    (reading,) = read_files(write(tmp_path, [BY_CONTENT["dates without a name"]]), tmp_path)
     assert reading.fields[0] == "date"
     assert (reading.rows["date"].dt.normalize() == DAYS).all()
 
 
 def test_a_folder_that_is_no_split_stops_no_other(tmp_path):
     files = write(tmp_path / "split=train", [PLAIN.replace("split_coefficient", "x")]) + write(tmp_path, [PLAIN])
-    odd, good = read_files(files, tmp_path, AUTO)
+    odd, good = read_files(files, tmp_path)
     assert "is no split ratio" in odd.problems[0].message
     assert len(good.rows) == len(rows())
 
@@ -228,10 +243,25 @@ def test_options_mean_the_same(tmp_path, options):
     require_alone_and_together(files, tmp_path, FilesMarketParameters(**options))
 
 
-def test_plain_files_are_parsed_at_once(tmp_path, monkeypatch):
+def test_plain_files_are_parsed_at_once(tmp_path):
     files = write(tmp_path, [PLAIN] * 5)
-    monkeypatch.setattr(reading_together, "read_file", None)  # None of them is read alone.
-    assert [len(reading.rows) for reading in read_files(files, tmp_path, AUTO)] == [len(rows())] * 5
+    assert [len(reading.rows) for reading in read_together(files, tmp_path, AUTO).values()] == [len(rows())] * 5
+
+
+def test_one_odd_file_lets_most_of_its_group_be_parsed_at_once(tmp_path):
+    files = write(tmp_path, [PLAIN] * 5 + [PLAIN.replace(",99.5,", ",,", 1)] + [PLAIN] * 2)
+    assert list(read_together(files, tmp_path, AUTO)) == files[:4] + files[6:]
+
+
+def test_of_files_that_are_parsed_at_once_nothing_is_kept_and_corrections_are_seen(tmp_path):
+    market, kept = tmp_path / "market", tmp_path / "kept"
+    odd = PLAIN.replace(",99.5,", ",,", 1)
+    files = write(market, [PLAIN, PLAIN, odd, PLAIN])
+    list(ReadingCache(kept).read_all(files, market, AUTO))
+    assert len(list(kept.iterdir())) == 2  # The odd one, and the one that no other plain one is beside.
+    write(market, [PLAIN, PLAIN.replace("99.5", "98.5", 3), odd.replace("99.5", "97.5", 2), PLAIN])
+    for reading, file in zip(ReadingCache(kept).read_all(files, market, AUTO), files, strict=True):
+        require_same(reading, read_file(file, market, AUTO), but=["head", "header"])
 
 
 @pytest.mark.parametrize("keeps", [False, True])

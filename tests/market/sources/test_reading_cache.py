@@ -13,7 +13,8 @@ from quant_pipeline.market.sources.files.reading_cache import ReadingCache
 from tests.helpers.bar_texts import HEADER, rows
 
 AUTO = FilesMarketParameters()
-TEXT = "\n".join([HEADER, *rows()]) + "\n"
+TEXT = "\n".join([HEADER, *rows()]).replace(",1003,", ',"1003",', 1) + "\n"
+"""A text that is not plain: files that can be read together have no entry."""
 
 
 @pytest.fixture

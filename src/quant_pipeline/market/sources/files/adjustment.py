@@ -5,10 +5,11 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.market.instrument_rows import number_instruments
-from quant_pipeline.market.sources.files.draft import PRICES, Draft
+from quant_pipeline.market.sources.files.draft import PRICES, Draft, rows_where
 from quant_pipeline.market.sources.files.layouts import ALL, NONE
 
 _ODD = 0.005
@@ -25,9 +26,7 @@ def check_splits(draft: Draft) -> None:
     """
     rows = draft.rows
     splits = np.flatnonzero(rows["split"].to_numpy() != 1.0)
-    splits = splits[splits > 0]
-    same = rows["instrument"].to_numpy()[splits] == rows["instrument"].to_numpy()[splits - 1]
-    splits = splits[same]
+    splits = splits[draft.goes_on()[splits]]
     if not len(splits):
         return
     close = rows["close"].to_numpy()
@@ -72,7 +71,8 @@ def _is_odd(ratio: float) -> bool:
 
 def refuse_mixed_adjustment(draft: Draft) -> None:
     """Refuse instruments some of whose bars are adjusted and others are not: the return between them is of neither."""
-    if draft.rows["adjusted"].nunique() <= 1:
+    adjusted = draft.rows["adjusted"].cat.codes.to_numpy()
+    if (adjusted[1:] == adjusted[:-1]).all():
         return
     kinds = draft.rows["adjusted"].groupby(draft.rows["instrument"])
     mixed = kinds.transform("nunique") > 1
@@ -83,23 +83,35 @@ def refuse_mixed_adjustment(draft: Draft) -> None:
 def check_dividends(draft: Draft) -> None:
     """Refuse dividends that are not below the close before them; the rows are as traded, by instrument and date."""
     rows = draft.rows
-    again = rows["instrument"] == rows["instrument"].shift()
-    before = rows["close"].shift() / rows["split"]
-    wrong = again & (rows["dividend"] >= before)
+    close, dividend, split = (rows[name].to_numpy() for name in ("close", "dividend", "split"))
+    again = draft.goes_on()
+    before = np.full(len(rows), np.nan)
+
+    def is_wrong(block: slice) -> npt.NDArray[np.bool_]:
+        inner = slice(max(block.start, 1), block.stop)
+        with np.errstate(all="ignore"):
+            np.divide(close[inner.start - 1 : inner.stop - 1], split[inner], out=before[inner])
+        return again[block] & (dividend[block] >= before[block])
+
+    wrong = rows_where(len(rows), is_wrong)
     texts = [
-        f"dividend {value:g} is not below the close before, {close:g}: of another unit, or no dividend; correct it"
-        for value, close in zip(rows.loc[wrong, "dividend"], before[wrong], strict=True)
+        f"dividend {value:g} is not below the close before, {price:g}: of another unit, or no dividend; correct it"
+        for value, price in zip(dividend[wrong], before[wrong], strict=True)
     ]
     draft.refuse_rows(wrong, texts, whole_instrument=True)
     rows = draft.rows
-    paid = (rows["dividend"] > 0) & ~rows["no_dividend"].astype(bool)
-    codes, _ = number_instruments(rows)
-    payments, bars = np.bincount(codes, paid)[codes], np.bincount(codes)[codes]
+    paid = (rows["dividend"] > 0).to_numpy() & ~rows["no_dividend"].to_numpy(dtype=bool)
+    if not paid.any():
+        return
+    codes, names = number_instruments(draft.rows)
+    payments, bars = (np.bincount(each, minlength=len(names)) for each in (codes[paid], codes))
     what = (
         "has a dividend on most bars: a rate or a sum that is carried on, not what was paid on that day; leave it on "
         "the ex-dates alone, or name the column in `ignored_columns`"
     )
-    draft.refuse_rows(paid & (payments >= _PAYMENTS) & (payments > bars / 3), what, whole_instrument=True)
+    always = (payments >= _PAYMENTS) & (payments > bars / 3)
+    if always.any():
+        draft.refuse_rows(paid & always[codes], what, whole_instrument=True)
 
 
 def restore_traded(rows: pd.DataFrame) -> pd.DataFrame:

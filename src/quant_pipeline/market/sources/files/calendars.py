@@ -28,6 +28,8 @@ USUAL = ("XLON", "XETR", "XTSE", "XTKS", "XHKG", "XSHG", "XBOM")
 """Exchanges with which a short span that nothing assigns is compared."""
 SHORT = 100
 """Dates of a span in which too few holidays differ to tell one exchange from another."""
+LONGER = (("weekly", 6, 8), ("monthly", 27, 34))
+"""Bars that are longer than daily ones, and the least and most days from one to the next."""
 _SHIFTABLE = 20
 """Dates from which a shift by a day differs from holidays."""
 _CHINESE = {"tushare", "akshare", "baostock"}
@@ -70,6 +72,8 @@ def zone_of(calendar: str, dates: pd.Series) -> str:
 
 def session_dates(values: pd.Series, kind: str, zone: str) -> pd.Series:
     """Return the dates of an exchange of midnights, local times or instants."""
+    if kind == "date":
+        return values.astype("datetime64[ns]")
     if kind == "instant":
         values = values.dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None)
     return values.dt.normalize().astype("datetime64[ns]")
@@ -209,10 +213,29 @@ def _hint(instruments: pd.Index, layouts: set[str]) -> str:
 def length_of_bars(rows: pd.DataFrame) -> str:
     """Return ``daily``, ``weekly`` or ``monthly`` by the days between the bars of each instrument."""
     ordered = sorted_by_instrument(rows[["instrument", "date"]])
-    step = np.diff(ordered["date"].to_numpy())[~begins(number_instruments(ordered)[0])[1:]]
-    days = step[step > np.timedelta64(0)] // np.timedelta64(1, "D")
-    if len(days) < 4:
+    return length_of_ordered_bars(number_instruments(ordered)[0], ordered["date"].to_numpy())
+
+
+def length_of_ordered_bars(codes: np.ndarray, dates: np.ndarray) -> str:
+    """Return the same of bars that are sorted by instrument and date.
+
+    Parameters
+    ----------
+    codes
+        Number of the instrument of each bar.
+    dates
+        Of the bars.
+    """
+    step = np.diff(dates)[~begins(codes)[1:]]
+    n_steps = np.count_nonzero(step > np.timedelta64(0))
+    if n_steps < 4:
         return "daily"
-    if ((days >= 6) & (days <= 8)).mean() > 0.6:
-        return "weekly"
-    return "monthly" if ((days >= 27) & (days <= 34)).mean() > 0.6 else "daily"
+    for name, least, most in LONGER:
+        if np.count_nonzero(are_days(step, least, most)) / n_steps > 0.6:
+            return name
+    return "daily"
+
+
+def are_days(step: np.ndarray, least: int, most: int) -> np.ndarray:
+    """Whether spans of time are of so many whole days, from the least to the most."""
+    return (step >= np.timedelta64(least, "D")) & (step < np.timedelta64(most + 1, "D"))

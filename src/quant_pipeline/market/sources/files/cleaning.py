@@ -7,8 +7,8 @@ import pandas as pd
 
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.data import SourceProblem
-from quant_pipeline.market.instrument_rows import are_sorted_and_different
-from quant_pipeline.market.sources.files.draft import PRICES, Draft
+from quant_pipeline.market.instrument_rows import follow_one_another, number_instruments
+from quant_pipeline.market.sources.files.draft import PRICES, Draft, all_of, rows_where
 from quant_pipeline.market.sources.files.instrument_names import case_twins, fault_of, share_twins, tidy_name
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.regularity import repeated_dates
@@ -25,19 +25,22 @@ def tidy_instruments(draft: Draft, options: FilesMarketParameters) -> None:
         if rule.instrument is not None and rule.start is None and rule.end is None:
             draft.leave_out_rows(draft.rows["instrument"] == rule.instrument, "excluded", "left out by `exclude`")
     rename = options.rename
-    codes, names = pd.factorize(draft.rows["instrument"])
+    codes, names = number_instruments(draft.rows)
     present = [rename.get(tidied, tidied) for tidied in map(tidy_name, names)]
-    draft.rows["instrument"] = pd.Series(np.array(present, dtype=object)[codes], dtype="str")
+    if present != list(names):
+        tidied = pd.Series(np.array(present, dtype=object)[codes], dtype="str")
+        draft.rows = draft.rows.assign(instrument=tidied)
     for old, new in zip(names, present, strict=True):
         if old.strip() != new:
             first = draft.rows[draft.rows["instrument"] == new].head(1)
             draft.note(first, "renamed", f"called {old} in the files")
     faults = {name: fault for name in dict.fromkeys(present) if (fault := fault_of(name)) is not None}
-    wrong = draft.rows["instrument"].isin(list(faults))
-    texts = draft.rows.loc[wrong, "instrument"].map(lambda name: f"the name {name!r} {faults[name]}; rename it")
-    draft.refuse_rows(wrong, texts, whole_instrument=True)
-    _refuse_twins(draft, case_twins(pd.Index(draft.rows["instrument"].unique())), "differ by capital letters only")
-    _refuse_twins(draft, share_twins(pd.Index(draft.rows["instrument"].unique())), "are one Chinese share")
+    if faults:
+        wrong = draft.rows["instrument"].isin(list(faults))
+        texts = draft.rows.loc[wrong, "instrument"].map(lambda name: f"the name {name!r} {faults[name]}; rename it")
+        draft.refuse_rows(wrong, texts, whole_instrument=True)
+    _refuse_twins(draft, case_twins(number_instruments(draft.rows)[1]), "differ by capital letters only")
+    _refuse_twins(draft, share_twins(number_instruments(draft.rows)[1]), "are one Chinese share")
 
 
 def _refuse_twins(draft: Draft, groups: list[list[str]], what: str) -> None:
@@ -64,7 +67,7 @@ def rename_instruments(draft: Draft, renames: list[tuple[str, str, pd.Timestamp 
         if not former.any() and old not in draft.rows["instrument"].to_numpy():
             draft.note_file("renames", "unlisted", f"{old} is no instrument of the bars: the rename to {new} is unused")
         if former.any():
-            draft.rows.loc[former, "instrument"] = new
+            draft.rows = draft.rows.assign(instrument=draft.rows["instrument"].mask(former, new))
             draft.note(draft.rows[former].head(1), "renamed", f"called {old} in the files")
 
 
@@ -89,24 +92,30 @@ def leave_out_no_bars(draft: Draft) -> None:
     rows = draft.rows
     draft.leave_out_rows(rows["timed"], "intraday_row", "a row with a time of day beside daily bars")
     rows = draft.rows
-    empty = rows[list(PRICES)].isna().all(axis=1) & ~rows["bad_price"]
-    nothing = rows[["open", "high", "low"]].fillna(0.0).eq(0.0).all(axis=1) & rows["volume"].fillna(0.0).eq(0.0)
-    suspended = rows["suspended"] | (nothing & ~empty & ~rows["bad_price"])
-    draft.carry_actions((empty | suspended).to_numpy())
+    is_good = ~rows["bad_price"].to_numpy(dtype=bool)
+    prices = [rows[name].to_numpy() for name in PRICES]
+    empty = rows_where(len(rows), lambda block: all_of(np.isnan(price[block]) for price in prices)) & is_good
+    suspended = rows["suspended"].to_numpy() | (_without_trade(rows) & ~empty & is_good)
+    draft.carry_actions(empty | suspended)
     draft.leave_out_rows(empty, "no_price", "a row without prices")
     if suspended.any():
-        suspended = draft.rows["suspended"] | (
-            draft.rows[["open", "high", "low"]].fillna(0.0).eq(0.0).all(axis=1)
-            & draft.rows["volume"].fillna(0.0).eq(0.0)
-            & ~draft.rows["bad_price"]
-        )
+        rows = draft.rows
+        suspended = rows["suspended"].to_numpy() | (_without_trade(rows) & ~rows["bad_price"].to_numpy(dtype=bool))
         draft.leave_out_rows(suspended, "suspended", "a suspended session: no trade, the close carried on")
+
+
+def _without_trade(rows: pd.DataFrame) -> np.ndarray:
+    """Whether neither the volume nor an open, high and low say of a row that there was a trade."""
+    values = [rows[name].to_numpy() for name in ("volume", "open", "high", "low")]
+    return rows_where(len(rows), lambda block: all_of(~(np.abs(value[block]) > 0.0) for value in values))
 
 
 def refuse_bad_cells(draft: Draft) -> None:
     """Report prices and volumes that are missing or not positive; texts that are no number were reported before."""
     for name in PRICES:
         column = draft.rows[name]
+        if (column > 0).all():
+            continue
         wrong = ~(column > 0) & ~draft.rows["bad"]
         texts = [
             f"{name} is missing" if np.isnan(value) else f"{name} {value:g} is no positive price"
@@ -135,8 +144,9 @@ def refuse_impossible_dates(draft: Draft) -> None:
     late = dates > pd.Timestamp.now("UTC").tz_localize(None) + pd.Timedelta(days=2)
     draft.refuse_rows(late, [f"date '{day:%Y-%m-%d}' lies in the future" for day in dates[late]])
     dates = draft.rows["date"]
-    zero = (dates == pd.Timestamp(0)) & (dates[dates > pd.Timestamp(0)].min() > pd.Timestamp("1970-02-01"))
-    draft.refuse_rows(zero, "date '1970-01-01' is what a missing number becomes")
+    zero = dates == pd.Timestamp(0)
+    if zero.any() and dates[dates > pd.Timestamp(0)].min() > pd.Timestamp("1970-02-01"):
+        draft.refuse_rows(zero, "date '1970-01-01' is what a missing number becomes")
 
 
 def _report_only(draft: Draft, wrong: pd.Series, what: object) -> None:
@@ -156,7 +166,7 @@ def merge_duplicates(draft: Draft, moment: str = "date") -> None:
         Column that says when a bar is: ``moment`` for bars shorter than a session.
     """
     key = ["instrument", moment]
-    if are_sorted_and_different(draft.rows, moment):
+    if _are_sorted_and_different(draft, moment):
         return
     draft.rows = draft.rows.sort_values([*key, "file", "line"], kind="stable", ignore_index=True)
     rows = draft.rows[draft.rows.duplicated(key, keep=False)]
@@ -176,6 +186,12 @@ def merge_duplicates(draft: Draft, moment: str = "date") -> None:
         # Of two rows with different splits or dividends nothing says which one is right.
         draft.refuse_rows(wrong, _said_before(draft, wrong, key), whole_instrument=is_unsure)
     draft.drop(draft.rows.duplicated(key))
+
+
+def _are_sorted_and_different(draft: Draft, moment: str) -> bool:
+    """Whether the rows are sorted by instrument and moment, and no two are of the same."""
+    codes, names = number_instruments(draft.rows)
+    return follow_one_another(codes, names, draft.rows[moment].to_numpy())
 
 
 def _said_before(draft: Draft, again: pd.Series, key: list[str]) -> list[str]:
@@ -210,10 +226,12 @@ def keep_sessions(draft: Draft, calendar: str, better: str | None) -> None:
     if not len(dates):
         return
     trading = TradingCalendar.within_bounds(calendar, dates[0], dates[-1])
-    early, late = draft.rows["date"] < trading.start, draft.rows["date"] > trading.end
-    draft.leave_out_rows(early, "before_calendar", f"the calendar {calendar} begins on {trading.start:%Y-%m-%d}")
-    late = draft.rows["date"] > trading.end
-    draft.refuse_rows(late, f"lies beyond the end of the calendar {calendar}, {trading.end:%Y-%m-%d}")
+    if dates[0] < trading.start:
+        early = draft.rows["date"] < trading.start
+        draft.leave_out_rows(early, "before_calendar", f"the calendar {calendar} begins on {trading.start:%Y-%m-%d}")
+    if dates[-1] > trading.end:
+        late = draft.rows["date"] > trading.end
+        draft.refuse_rows(late, f"lies beyond the end of the calendar {calendar}, {trading.end:%Y-%m-%d}")
     off = dates[~dates.isin(trading.sessions) & (dates >= trading.start) & (dates <= trading.end)]
     many = max(5, _OFF * len(dates))
     if len(off) > many and len(off[~off.isin(repeated_dates(draft.rows))]) > many:
@@ -228,5 +246,6 @@ def keep_sessions(draft: Draft, calendar: str, better: str | None) -> None:
                 f"{calendar}{hint}; {advice}", len(off),
             )
         )  # fmt: skip
-    wrong = draft.rows["date"].isin(off)
-    draft.leave_out_rows(wrong, "no_session", f"no session of {calendar}")
+    if len(off):
+        wrong = draft.rows["date"].isin(off)
+        draft.leave_out_rows(wrong, "no_session", f"no session of {calendar}")

@@ -21,6 +21,8 @@ def refuse_unknown_ratios(draft: Draft) -> None:
     The rows are sorted by instrument and date.
     """
     rows = draft.rows
+    if not rows["derived"].any():
+        return
     stated = rows["vendor_adjusted_close"].notna() | rows["previous_close"].notna()
     first = rows["instrument"] != rows["instrument"].shift()
     by_previous = rows["previous_close"].notna().shift(-1, fill_value=False)

@@ -69,7 +69,8 @@ def find_files(folder: Path, options: FilesMarketParameters) -> FoundFiles:
     files = _tables(folder, options.bars)
     special = {path.resolve() for path in (*named.values(), benchmark) if path is not None}
     litter = [file for file in files if file.name.lower().startswith(_LITTER)]
-    bars = [file for file in files if file not in litter and file.resolve() not in special]
+    # Links cost a look at every folder above the file.
+    bars = [file for file in files if file not in litter and not (special and file.resolve() in special)]
     if options.benchmark is None:
         benchmark = next((file for file in bars if "benchmark" in file.stem.lower()), None)
     for name in ("delistings", "renames"):

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from quant_pipeline.common.cores import map_on_cores
 from quant_pipeline.market.data import SourceProblem
+from quant_pipeline.market.instrument_rows import number_instruments
 from quant_pipeline.market.quality import COLUMNS, no_findings
 
 PRICES = ("open", "high", "low", "close")
 KEY = ["instrument", "date"]
+_BLOCK = 1 << 16
+"""Rows that are looked at together."""
 
 
 @dataclass
@@ -43,6 +49,13 @@ class Draft:
     findings: list[pd.DataFrame] = field(default_factory=list)
     same_in_files: set[tuple[str, int, int]] = field(default_factory=set)
     is_blocked: bool = False
+
+    def goes_on(self) -> npt.NDArray[np.bool_]:
+        """Return which rows are of the instrument of the row before."""
+        codes, _ = number_instruments(self.rows)
+        again = np.zeros(len(codes), dtype=bool)
+        np.equal(codes[1:], codes[:-1], out=again[1:])
+        return again
 
     def note(
         self, rows: pd.DataFrame, check: str, detail: object, severity: str = "warning", value: object = np.nan
@@ -150,3 +163,34 @@ class Draft:
             [part.assign(date=part["date"].astype("datetime64[ns]")) for part in parts], ignore_index=True
         )
         return table.astype({"check": "str", "severity": "str"})
+
+
+def rows_where(n_rows: int, test: Callable[[slice], npt.NDArray[np.bool_]]) -> npt.NDArray[np.bool_]:
+    """Return of which rows a test holds, block by block on all cores: the cache of a core holds what a block needs.
+
+    Parameters
+    ----------
+    n_rows
+        How many rows there are.
+    test
+        Of some of the rows, by NumPy alone.
+    """
+    found = np.empty(n_rows, dtype=bool)
+
+    def look_at(first: int) -> None:
+        block = slice(first, min(first + _BLOCK, n_rows))
+        found[block] = test(block)
+
+    map_on_cores(look_at, range(0, n_rows, _BLOCK))
+    return found
+
+
+def all_of(conditions: Iterable[npt.NDArray[np.bool_]]) -> npt.NDArray[np.bool_]:
+    """Return the rows of which all conditions hold; those after none holds any more are not computed."""
+    found: npt.NDArray[np.bool_] | None = None
+    for condition in conditions:
+        found = condition if found is None else found & condition
+        if not found.any():
+            break
+    assert found is not None
+    return found

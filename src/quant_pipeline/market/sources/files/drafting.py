@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from quant_pipeline.market.data import SourceProblem
+from quant_pipeline.market.instrument_rows import number_instruments
 from quant_pipeline.market.sources.files.adjustment import (
     check_dividends,
     check_splits,
@@ -16,6 +19,7 @@ from quant_pipeline.market.sources.files.calendars import (
     choose_calendar,
     fits_at_once,
     length_of_bars,
+    length_of_ordered_bars,
     session_dates,
     zone_of,
 )
@@ -32,10 +36,10 @@ from quant_pipeline.market.sources.files.derived_actions import (
     refuse_unknown_ratios,
     split_by_traded_close,
 )
-from quant_pipeline.market.sources.files.draft import PRICES, Draft
+from quant_pipeline.market.sources.files.draft import PRICES, Draft, all_of
 from quant_pipeline.market.sources.files.intraday import settle_intraday
 from quant_pipeline.market.sources.files.joined_files import check_joined_files
-from quant_pipeline.market.sources.files.layouts import ALL, NONE
+from quant_pipeline.market.sources.files.layouts import ALL, NONE, SPLITS
 from quant_pipeline.market.sources.files.listings import note_listings_twice, note_possible_renames
 from quant_pipeline.market.sources.files.moves import refuse_mixed_columns, refuse_wrong_amounts, refuse_wrong_units
 from quant_pipeline.market.sources.files.observed_market import DAILY, INTRADAY, Observation
@@ -51,8 +55,12 @@ _OPTIONAL = {
     "total_return": np.nan, "traded_close": np.nan, "vendor_adjusted_close": np.nan, "previous_close": np.nan,
     "amount": np.nan, "dividend": 0.0, "split": 1.0,
 }  # fmt: skip
-_MARKS = ("kind", "adjusted", "derived", "no_split", "no_dividend")
-"""Columns that say what is known of all rows of a file."""
+_KINDS = pd.CategoricalDtype(["date", "local", "instant"])
+_ADJUSTED = pd.CategoricalDtype([NONE, SPLITS, ALL])
+_MARKS: dict[str, Any] = {"kind": _KINDS, "adjusted": _ADJUSTED, "derived": bool, "no_split": bool, "no_dividend": bool}
+"""Columns that say what is known of all rows of a file, and their types."""
+_NAMES = ["date", "instrument", *PRICES, "volume", "dividend", "split", "vendor_adjusted_close", "amount", "file"]
+"""Columns of what is read."""
 
 
 def join_readings(readings: list[Reading], options: FilesMarketParameters) -> Draft:
@@ -78,15 +86,19 @@ def join_readings(readings: list[Reading], options: FilesMarketParameters) -> Dr
             empty.astype({"date": "datetime64[ns]", "instrument": "str"}), files, options.on_problem == "leave_out"
         )
     rows = pd.concat(tables, ignore_index=True)
-    rows["file"] = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+    counts = [len(table) for table in tables]
+    rows["file"] = np.repeat(np.arange(len(tables)), counts)
     # Once for all rows: a table for each file costs more than its rows.
-    of_files = pd.DataFrame(marks, columns=list(_MARKS)).iloc[rows["file"]].set_axis(rows.index)
-    rows[list(_MARKS)] = of_files
+    for (name, kind), of_files in zip(_MARKS.items(), zip(*marks, strict=True), strict=True):
+        rows[name] = pd.Series(of_files, dtype=kind).array.repeat(counts)
     if options.adjusted is None and rows["adjusted_row"].any():
         rows.loc[rows["adjusted_row"], "adjusted"] = ALL
         rows["derived"] &= ~rows["adjusted_row"]
     for name, default in _OPTIONAL.items():
-        rows[name] = rows[name].fillna(default) if name in rows else default
+        if name not in rows:
+            rows[name] = default
+        elif default == default:
+            rows[name] = rows[name].fillna(default)
     rows["suspended"] = rows["suspended"].fillna(False).astype(bool) if "suspended" in rows else False
     if options.price_unit is not None:
         for name in (*PRICES, "dividend", "vendor_adjusted_close", "previous_close", "traded_close"):
@@ -104,10 +116,12 @@ def read_session_dates(draft: Draft, seen: Observation, options: FilesMarketPara
         moved = times.dt.tz_localize(options.time_zone, ambiguous=standard, nonexistent="shift_forward")
         rows.loc[local, "date"] = moved.dt.tz_convert("UTC").dt.tz_localize(None)
         rows.loc[local, "kind"] = "instant"
-    dated = rows[rows["date"].notna() & ~rows["timed"] & rows[list(PRICES)].notna().any(axis=1)]
+    is_dated = rows["date"].notna().to_numpy() & ~rows["timed"].to_numpy(dtype=bool)
+    is_dated &= ~all_of(np.isnan(rows[name].to_numpy()) for name in PRICES)
+    dated = rows if is_dated.all() else rows[is_dated]
     if dated.empty:
         return
-    values = dated[["date", "kind"]].drop_duplicates()
+    values = _different(dated[["date", "kind"]])
     if options.calendar != AUTO:
         seen.calendar = options.calendar
     elif length_of_bars(dated.assign(date=dated["date"].dt.normalize())) == DAILY:
@@ -127,19 +141,33 @@ def read_session_dates(draft: Draft, seen: Observation, options: FilesMarketPara
     rows["moment"] = rows["date"]
     zone = zone_of(seen.calendar, values["date"])
     for kind in rows["kind"].unique():
-        which = rows["kind"] == kind
-        rows.loc[which, "date"] = session_dates(rows.loc[which, "date"], kind, zone)
+        which = (rows["kind"] == kind).to_numpy()
+        if which.all():
+            rows["date"] = session_dates(rows["date"], kind, zone)
+        else:
+            rows.loc[which, "date"] = session_dates(rows.loc[which, "date"], kind, zone)
     settle_intraday(draft, seen, options)
+
+
+def _different(values: pd.DataFrame) -> pd.DataFrame:
+    """Return each ``date`` and ``kind`` once."""
+    kinds = values["kind"].cat.codes.to_numpy()
+    if (kinds == kinds[0]).all():
+        return values[~values["date"].duplicated()]
+    return values.drop_duplicates()
 
 
 def clean_bars(draft: Draft, seen: Observation, options: FilesMarketParameters) -> None:
     """Leave out what is no bar, refuse what is wrong, and restore prices as traded."""
+    if draft.rows.empty:
+        seen.rows = draft.rows[_NAMES].astype({"instrument": "str"})
+        return
     leave_out_no_bars(draft)
     refuse_bad_cells(draft)
     refuse_impossible_dates(draft)
     merge_duplicates(draft)
     if len(draft.rows):
-        seen.frequency = length_of_bars(draft.rows)
+        seen.frequency = length_of_ordered_bars(number_instruments(draft.rows)[0], draft.rows["date"].to_numpy())
     if seen.frequency not in (DAILY, INTRADAY):
         draft.refuse_market(
             SourceProblem(
@@ -153,10 +181,9 @@ def clean_bars(draft: Draft, seen: Observation, options: FilesMarketParameters) 
         if options.calendar != AUTO and len(draft.rows):
             values = draft.rows[["date"]].drop_duplicates().assign(kind="date")
             layouts = set(seen.layouts.values())
-            better = choose_calendar(values, pd.Index(draft.rows["instrument"].unique()), layouts).name
+            better = choose_calendar(values, number_instruments(draft.rows)[1], layouts).name
         keep_sessions(draft, seen.calendar, better)
         leave_out_unfinished(draft, seen.calendar, pd.Timestamp.now("UTC"))
-    draft.rows = draft.rows.sort_values(["instrument", "date"], kind="stable", ignore_index=True)
     if seen.frequency == DAILY:
         refuse_other_lengths(draft, seen.calendar)
     chain_returns(draft.rows)
@@ -174,5 +201,4 @@ def clean_bars(draft: Draft, seen: Observation, options: FilesMarketParameters) 
         refuse_wrong_amounts(draft)
     note_listings_twice(draft)
     note_possible_renames(draft)
-    names = ["date", "instrument", *PRICES, "volume", "dividend", "split", "vendor_adjusted_close", "amount", "file"]
-    seen.rows = draft.rows[names].astype({"instrument": "str"})
+    seen.rows = draft.rows[_NAMES].astype({"instrument": "str"})

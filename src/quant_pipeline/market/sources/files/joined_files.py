@@ -29,8 +29,8 @@ def check_joined_files(draft: Draft, exported_together: bool) -> None:
         Whether the user says so; contradictions are refused all the same.
     """
     rows = draft.rows
-    same = (rows["instrument"] == rows["instrument"].shift()).to_numpy()
-    joints = np.flatnonzero(same & (rows["file"] != rows["file"].shift()).to_numpy())
+    joints = np.flatnonzero(np.diff(rows["file"].to_numpy())) + 1
+    joints = joints[draft.goes_on()[joints]]
     if not len(joints):
         return
     faults = _contradicted(rows, joints)

@@ -20,7 +20,8 @@ def note_listings_twice(draft: Draft) -> None:
     """Note instruments that share bars with another one: they would be held twice."""
     rows = draft.rows
     values = ["date", *PRICES, "volume"]
-    alike = rows[(rows["volume"] > 0).to_numpy() & _may_be_twice(rows)]
+    alike = rows[_may_be_twice(rows)]
+    alike = alike[(alike["volume"] > 0).to_numpy()]
     twice = alike[alike.duplicated(values, keep=False)]
     if len(twice) < 2 * FEWEST:
         return
@@ -42,7 +43,9 @@ def _may_be_twice(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
     for name in ("close", "volume"):
         mixed = (mixed ^ rows[name].to_numpy(dtype=np.float64).view(np.uint64)) * _ODD
         mixed ^= mixed >> np.uint64(29)
-    return pd.Series(mixed).duplicated(keep=False).to_numpy()
+    ordered = np.sort(mixed)
+    again = ordered[1:][ordered[1:] == ordered[:-1]]
+    return np.isin(mixed, again) if len(again) else np.zeros(len(mixed), dtype=bool)
 
 
 def note_possible_renames(draft: Draft) -> None:
@@ -50,21 +53,25 @@ def note_possible_renames(draft: Draft) -> None:
     rows = draft.rows
     if rows.empty:
         return
+    starts = np.flatnonzero(~draft.goes_on())
+    first, last = (rows.iloc[at].set_index("instrument") for at in (starts, np.append(starts[1:], len(rows)) - 1))
+    ended = last[last["date"] < last["date"].max()]
+    begun = first[first["date"] > first["date"].min()]
+    if ended.empty or begun.empty:
+        return
     dates = np.sort(rows["date"].unique())
-    by_name = rows.groupby("instrument", sort=False)
-    first, last = by_name.head(1).set_index("instrument"), by_name.tail(1).set_index("instrument")
-    ended = last[last["date"] < dates[-1]]
-    begun = first[first["date"] > dates[0]]
-    by_date = dict(list(begun.groupby("date")))
-    for name, row in ended.iterrows():
-        following = by_date.get(pd.Timestamp(dates[np.searchsorted(dates, np.datetime64(row["date"])) + 1]))
-        if following is None:
-            continue
-        found = following[np.abs(np.log(following["close"] / row["close"])) < NEAR]
+    by_date: dict[np.datetime64, list[tuple[str, float]]] = {}
+    for name, day, close in zip(begun.index, begun["date"].to_numpy(), begun["close"].to_numpy(), strict=True):
+        by_date.setdefault(day, []).append((name, close))
+    noted = []
+    for name, day, close in zip(ended.index, ended["date"].to_numpy(), ended["close"].to_numpy(), strict=True):
+        following = by_date.get(dates[np.searchsorted(dates, day) + 1], [])
+        found = [new for new, first_close in following if np.abs(np.log(first_close / close)) < NEAR]
         if len(found) == 1:
-            new = found.index[0]
-            draft.note(
-                pd.DataFrame({"instrument": [name], "date": [row["date"]]}), "possible_rename",
-                f"its bars end where those of {new} begin, at about the same close; if it was renamed, state it in a "
-                f"file renames.csv (old,new,date) or with `rename: {{{name}: {new}}}`",
-            )  # fmt: skip
+            what = (
+                f"its bars end where those of {found[0]} begin, at about the same close; if it was renamed, state it "
+                f"in a file renames.csv (old,new,date) or with `rename: {{{name}: {found[0]}}}`"
+            )
+            noted.append((name, day, what))
+    table = pd.DataFrame(noted, columns=["instrument", "date", "what"])
+    draft.note(table, "possible_rename", table["what"])

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.market.data import SourceProblem
-from quant_pipeline.market.sources.files.draft import Draft
+from quant_pipeline.market.sources.files.draft import PRICES, Draft, rows_where
 from quant_pipeline.market.sources.files.layouts import NONE
 
 IMPOSSIBLE = np.log(20.0)
 """A close that is twenty times, or a twentieth, of the one before without an action is another unit or an error."""
 SPIKE = np.log(3.0)
 BACK = np.log(1.3)
+_LARGE = 2.9
+"""No move below it is wrong, whatever the last digit of a logarithm."""
 WIDEST = 20.0
 """An open, high or low that is so many times the close of its session, or so small a part of it, is an error."""
 MIXED = 0.001
@@ -28,10 +33,20 @@ def refuse_wrong_units(draft: Draft) -> None:
     if len(rows) < 2:
         return
     close, split = rows["close"].to_numpy(), rows["split"].to_numpy()
-    again = (rows["instrument"] == rows["instrument"].shift()).to_numpy()
-    gross = (close + rows["dividend"].to_numpy()) * split
+    again = draft.goes_on()
+    dividend = rows["dividend"].to_numpy()
+
+    def is_large(block: slice) -> npt.NDArray[np.bool_]:
+        before, after = close[block], slice(block.start + 1, block.stop + 1)
+        ratio = (close[1:][block] + dividend[1:][block]) * split[1:][block] / before
+        return ((ratio > _LARGE) | (ratio < 1 / _LARGE)) & again[after]
+
+    if not rows_where(len(rows) - 1, is_large).any():
+        return
+    gross = (close + dividend) * split
+    ratio = gross[1:] / close[:-1]
     move = np.zeros(len(rows))
-    move[1:] = np.where(again[1:], np.log(gross[1:] / close[:-1]), 0.0)
+    move[1:] = np.where(again[1:], np.log(ratio), 0.0)
     back = np.append(move[1:], 0.0)
     spike = (np.abs(move) > SPIKE) & (np.abs(move + back) < BACK) & (np.abs(back) > SPIKE)
     after_spike = np.append(False, spike[:-1])
@@ -64,7 +79,11 @@ def refuse_wrong_amounts(draft: Draft) -> None:
 
     Amounts are volume times the mean price of a session, so that only a unit can make them differ by a factor.
     """
-    rows = draft.rows[(draft.rows["adjusted"] == NONE) & (draft.rows["amount"] > 0) & (draft.rows["volume"] > 0)]
+    rows = draft.rows
+    stated = (rows["amount"] > 0).to_numpy()
+    if not stated.any():
+        return
+    rows = rows[stated & (rows["adjusted"] == NONE).to_numpy() & (rows["volume"] > 0).to_numpy()]
     if rows.empty:
         return
     ratio = np.log(rows["volume"] * rows["close"] / rows["amount"])
@@ -85,11 +104,7 @@ def refuse_wrong_amounts(draft: Draft) -> None:
 def refuse_mixed_columns(draft: Draft) -> None:
     """Refuse bars whose prices of one session are of different units, and instruments whose columns are mixed up."""
     rows = draft.rows
-    close = rows["close"]
-    ratios = [rows[name] / close for name in ("open", "high", "low")]
-    apart = pd.Series(False, index=rows.index)
-    for ratio in ratios:
-        apart |= (ratio > WIDEST) | (ratio < 1 / WIDEST)
+    apart = _where(rows, _are_apart)
     texts = [
         f"open {row.open:g}, high {row.high:g}, low {row.low:g} and close {row.close:g} are not prices of one session; "
         "correct them, or exclude the row"
@@ -97,11 +112,41 @@ def refuse_mixed_columns(draft: Draft) -> None:
     ]
     draft.refuse_rows(apart, texts)
     rows = draft.rows
-    top, bottom = rows[["open", "close"]].max(axis=1), rows[["open", "close"]].min(axis=1)
-    outside = (top > rows["high"] * (1 + MIXED)) | (bottom < rows["low"] * (1 - MIXED))
+    outside = pd.Series(_where(rows, _are_outside), index=rows.index)
     if not outside.any():
         return
     share = outside.groupby(rows["instrument"]).transform("mean")
     mixed = outside & (share > 0.5) & (rows.groupby("instrument")["close"].transform("size") > 5)
     what = "open or close lies outside of low and high in most rows: the columns are mixed up; set `columns`"
     draft.refuse_rows(mixed, what, whole_instrument=True)
+
+
+_Values = npt.NDArray[np.float64]
+
+
+def _where(
+    rows: pd.DataFrame, test: Callable[[_Values, _Values, _Values, _Values], npt.NDArray[np.bool_]]
+) -> npt.NDArray[np.bool_]:
+    """Return of which rows a test of open, high, low and close holds."""
+    prices = [rows[name].to_numpy() for name in PRICES]
+
+    def holds(block: slice) -> npt.NDArray[np.bool_]:
+        opens, high, low, close = (price[block] for price in prices)
+        return test(opens, high, low, close)
+
+    return rows_where(len(rows), holds)
+
+
+def _are_apart(opens: _Values, high: _Values, low: _Values, close: _Values) -> npt.NDArray[np.bool_]:
+    """Whether the open, high or low is of another magnitude than the close."""
+    apart = np.zeros(len(close), dtype=bool)
+    for price in (opens, high, low):
+        with np.errstate(all="ignore"):
+            ratio = price / close
+        apart |= (ratio > WIDEST) | (ratio < 1 / WIDEST)
+    return apart
+
+
+def _are_outside(opens: _Values, high: _Values, low: _Values, close: _Values) -> npt.NDArray[np.bool_]:
+    """Whether the open or the close lies above the high or below the low."""
+    return (np.fmax(opens, close) > high * (1 + MIXED)) | (np.fmin(opens, close) < low * (1 - MIXED))

@@ -20,8 +20,9 @@ from quant_pipeline.market.sources.files.first_lines import header_of, separator
 from quant_pipeline.market.sources.files.header import Header
 from quant_pipeline.market.sources.files.instrument_names import printable
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
-from quant_pipeline.market.sources.files.plain_text import PlainCells, plain_cells
+from quant_pipeline.market.sources.files.plain_text import PlainCells, count_ends, plain_cells
 from quant_pipeline.market.sources.files.raw_table import FIRST_LINES, Head, RawTable, UnreadableFileError
+from quant_pipeline.market.sources.files.text_forms import KnownForms, TextForm
 from quant_pipeline.market.sources.files.wide import stack_instruments
 from quant_pipeline.market.sources.files.workbooks import read_workbook
 
@@ -41,12 +42,18 @@ _PACKED = (
 
 
 class OpenedText(NamedTuple):
-    """A text file, and what was found in its first lines."""
+    """A text file in UTF-8.
 
-    stored: bytes
-    text: str
-    separator: str
-    header: Header
+    Attributes
+    ----------
+    content
+        Its bytes, after the mark that may stand before them.
+    form
+        What was found in its first lines.
+    """
+
+    content: bytes
+    form: TextForm
 
 
 def open_table(file: Path, folder: Path, options: FilesMarketParameters, as_text: bool = False) -> RawTable:
@@ -68,26 +75,47 @@ def open_table(file: Path, folder: Path, options: FilesMarketParameters, as_text
         return _with_partitions(_open(file, options, as_text), file, folder)
 
 
-def open_text(file: Path, folder: Path, options: FilesMarketParameters) -> OpenedText | None:
+def open_text(file: Path, folder: Path, options: FilesMarketParameters, known: KnownForms) -> OpenedText | None:
     """Open a text file that is stored as it is, in UTF-8, in a folder that says nothing; None for every other file.
 
     What is wrong with a file is said by `open_table`.
+
+    Parameters
+    ----------
+    file, folder, options
+        As for `open_table`.
+    known
+        Forms of files that were opened with these options; that of this one is put among them.
     """
     if options.encoding is not None or file.name.lower().endswith(_TYPED) or _partitions_of(file, folder):
         return None
     try:
-        stored = file.read_bytes()
-        text = stored.decode("utf-8-sig")
+        with file.open("rb", buffering=0) as opened:
+            stored = opened.readall()
+        text = None if stored.isascii() else stored.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return None
-    if stored.startswith(_PACKED) or b"\0" in stored[:4096] or not text.strip() or text.lstrip()[0] in "<{":
+    if stored.startswith(_PACKED) or b"\0" in stored[:4096]:
+        return None
+    content = stored.removeprefix(codecs.BOM_UTF8)
+    form = known.of(content)
+    if form is None:
+        text = stored.decode() if text is None else text
+        form = _form_of(text, options)
+        if form is not None:
+            known.add(content, form)
+    return None if form is None else OpenedText(content, form)
+
+
+def _form_of(text: str, options: FilesMarketParameters) -> TextForm | None:
+    if not text.strip() or text.lstrip()[0] in "<{":
         return None
     try:
         separator = options.separator or separator_of(text)
         header = header_of(text, separator, options)
     except csv.Error:
         return None
-    return OpenedText(stored, text, separator, header) if header.order is None and header.names else None
+    return TextForm(separator, header) if header.order is None and header.names else None
 
 
 def open_tail(file: Path, folder: Path, options: FilesMarketParameters, head: Head, content: bytes) -> RawTable | None:
@@ -103,17 +131,19 @@ def open_tail(file: Path, folder: Path, options: FilesMarketParameters, head: He
         The file as it is.
     """
     try:
-        first, text = content[: head.n_bytes].decode("utf-8-sig"), content[head.n_bytes :].decode()
+        first = content[: head.n_bytes].decode("utf-8-sig")
+        tail = content[head.n_bytes :]
+        tail.decode()
     except UnicodeDecodeError:
         return None
     separator = options.separator or separator_of(first)
     header = header_of(first, separator, options)
-    plain = plain_cells(text, separator, header, options, 0)
+    plain = plain_cells(tail, separator, header, options, 0)
     if plain is None or plain.are_compact != head.are_compact:
         return None
     raw = _of_plain(plain, first, separator, header, head.n_lines)
     n_rows = head.n_rows + len(raw.table)
-    raw.head = _head_of(content, head.n_lines + text.count("\n"), n_rows, plain)
+    raw.head = _head_of(content, head.n_lines + count_ends(tail), n_rows, plain)
     return _with_partitions(raw, file, folder)
 
 
@@ -157,12 +187,6 @@ def _open(file: Path, options: FilesMarketParameters, as_text: bool) -> RawTable
     return _text(stored, decoded(content, options.encoding), options, as_text)
 
 
-def head_of(opened: OpenedText, n_rows: int, plain: PlainCells) -> Head | None:
-    """Return the head of a plain text; None where more lines might show another form of it."""
-    n_lines = opened.text.count("\n")
-    return _head_of(opened.stored, n_lines, n_rows, plain) if n_lines > FIRST_LINES + 1 else None
-
-
 def _head_of(stored: bytes, n_lines: int, n_rows: int, plain: PlainCells) -> Head:
     n_bytes = stored.rfind(b"\n") + 1
     n_whole = n_rows - (n_bytes < len(stored))
@@ -185,7 +209,7 @@ def _text(stored: bytes, text: str, options: FilesMarketParameters, as_text: boo
     header = header_of(text, separator, options)
     if header.order is None and not header.names:
         raise UnreadableFileError(header.fault)
-    plain = None if as_text else plain_cells(text, separator, header, options, header.lines)
+    plain = None if as_text else _plain_cells(text, separator, header, options)
     if plain is not None:
         raw = _of_plain(plain, text, separator, header, header.lines)
         if _may_go_on(stored, text, options):
@@ -196,6 +220,14 @@ def _text(stored: bytes, text: str, options: FilesMarketParameters, as_text: boo
         table, lines = stack_instruments(table, lines)
     title = title_of(text, header) if not header.levels else ""
     return RawTable(table, lines, header.layout, damaged, separator != "," or '"' in text, title)
+
+
+def _plain_cells(text: str, separator: str, header: Header, options: FilesMarketParameters) -> PlainCells | None:
+    try:
+        content = text.encode()
+    except UnicodeEncodeError:
+        return None
+    return plain_cells(content, separator, header, options, header.lines)
 
 
 def _of_plain(plain: PlainCells, first: str, separator: str, header: Header, before: int) -> RawTable:
@@ -285,6 +317,8 @@ def _typed(table: pd.DataFrame) -> RawTable:
 
 def _partitions_of(file: Path, folder: Path) -> list[tuple[str, str]]:
     """Return keys and values of folders such as ``ticker=AAA/year=2024``."""
+    if "=" not in str(file):
+        return []
     inner = file.relative_to(folder).parent if file.is_relative_to(folder) else PurePath()
     pairs = [part.partition("=") for part in inner.parts if "=" in part]
     return [(printable(key), printable(unquote(value))) for key, _, value in pairs]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -171,7 +172,10 @@ def read_field_files(own: dict[str, Path], folder: Path, options: FilesMarketPar
 
 def name_of(file: Path, folder: Path) -> str:
     """Return what a file is called in messages, and its instrument after."""
-    return printable(file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name)
+    name = file.name
+    with suppress(ValueError):
+        name = file.relative_to(folder).as_posix()
+    return printable(name)
 
 
 class _Found(NamedTuple):
@@ -241,12 +245,12 @@ def plain_rows(
     theirs = {ours: name for name, ours in found.columns.items()}
     if not theirs.keys() <= _PLAIN_FIELDS:
         return None
-    none = np.zeros(len(table), dtype=bool)
     numbers = {name: table[theirs[name]].to_numpy() for name in (*NUMBERS, "split") if name in theirs}
     if any((numbers[name] < 0).any() for name in ("volume", "dividend", "split") if name in numbers):
         return None
     if "split" in numbers:
         numbers["split"] = np.where(numbers["split"] == 0, 1.0, numbers["split"])
+    none = np.zeros(len(table), dtype=bool)
     marks = dict.fromkeys(("bad", "bad_price", "bad_action", "timed", "footer"), none)
     columns = {"line": lines.astype("int64"), "date": table[theirs["date"]].to_numpy(), **marks, **numbers}
     rows = pd.DataFrame(columns | {"adjusted_row": none})

@@ -22,6 +22,8 @@ from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.recognition import Recognised, recognise_header
 
 LATEST: Final = np.datetime64("2200-01-01")
+_BLOCK: Final = 4 << 20
+"""Bytes that Arrow reads at once: columns of a smaller text are whole arrays, which nothing has to put together."""
 _MIDNIGHT: Final = {pa.scalar("000000")}
 """Time of day that daily files state."""
 
@@ -45,22 +47,29 @@ class PlainCells(NamedTuple):
 
 
 def plain_cells(
-    text: str, separator: str, header: Header, options: FilesMarketParameters, skip: int
+    content: bytes,
+    separator: str,
+    header: Header,
+    options: FilesMarketParameters,
+    skip: int,
+    n_lines: int | None = None,
 ) -> PlainCells | None:
     """Read a plain text; None for every other one.
 
     Parameters
     ----------
-    text
-        Lines of the file.
+    content
+        Lines of the file, in UTF-8.
     separator, header
         What was found in its first lines.
     options
         Options of the market.
     skip
         Lines of the text before its first row.
+    n_lines
+        How many lines there are, where they were counted.
     """
-    if header.levels or not _may_be_plain(text, separator, options):
+    if header.levels or not _may_be_plain(content, separator, options):
         return None
     names = list(header.names)
     found = recognise_header(header.names, header.layout, options)
@@ -71,43 +80,65 @@ def plain_cells(
     types = {name: pa.float64() if name in numbers else pa.string() for name in names}
     date = next(name for name in names if ours.get(name) == "date")
     times = [name for name in names if ours.get(name) == "time"]
+    if _may_be_days(content, separator, names.index(date), skip):
+        types[date] = pa.date32()
     try:
         table = csv.read_csv(
-            pa.py_buffer(text.encode()),
-            csv.ReadOptions(use_threads=False, skip_rows=skip, column_names=names),
+            pa.py_buffer(content),
+            csv.ReadOptions(use_threads=False, skip_rows=skip, column_names=names, block_size=_BLOCK),
             csv.ParseOptions(delimiter=separator, quote_char=False, ignore_empty_lines=False),
             csv.ConvertOptions(column_types=types, null_values=[], strings_can_be_null=False),
         )
         are_compact = _are_compact(table[date])
         days = _days(table[date], are_compact)
-    except (pa.ArrowInvalid, UnicodeEncodeError):
+    except pa.ArrowInvalid:
         return None
-    n_lines = text.count("\n") + (text[-1] != "\n")
+    if n_lines is None:
+        n_lines = count_ends(content) + (content[-1:] != b"\n")
     if days is None or table.num_rows != n_lines - skip or any(set(table[name].unique()) - _MIDNIGHT for name in times):
         return None
     read: dict[str, Any] = {name: table[name].to_numpy() for name in numbers}
     if not all(np.isfinite(values).all() for values in read.values()):
         return None
     read |= {name: table[name].to_pandas().astype("str") for name in names if name not in (date, *numbers)}
-    return PlainCells(pd.DataFrame({name: days if name == date else read[name] for name in names}), found, are_compact)
+    columns = {name: days if name == date else read[name] for name in names}
+    return PlainCells(pd.DataFrame(columns, copy=False), found, are_compact)
 
 
-def _may_be_plain(text: str, separator: str, options: FilesMarketParameters) -> bool:
+def count_ends(content: bytes) -> int:
+    """Count the ends of lines."""
+    return int(np.count_nonzero(np.frombuffer(content, dtype=np.uint8) == ord("\n")))
+
+
+def _may_be_plain(content: bytes, separator: str, options: FilesMarketParameters) -> bool:
     """Whether nothing shows already that a text is not plain: quotes, blanks that are cut off, marks, own formats."""
     # A single sign is found ten times as fast as two.
-    odd = ('"', "\0", *((f"{separator} ", "\n ") if " " in text else ()))
+    odd = (b'"', b"\0", *((f"{separator} ".encode(), b"\n ") if b" " in content else ()))
     return (
-        bool(text)
+        bool(content)
         and len(separator) == 1
         and separator.isascii()
         and options.date_format is None
         and options.decimal in (None, ".")
-        and not any(sign in text for sign in odd)
-        and ("\r" not in text or text.count("\r") == text.count("\r\n"))
+        and not any(sign in content for sign in odd)
+        and (b"\r" not in content or content.count(b"\r") == content.count(b"\r\n"))
     )
 
 
+def _may_be_days(content: bytes, separator: str, place: int, skip: int) -> bool:
+    """Whether Arrow may read dates as such: the first one has marks, and no blanks around others would be cut off."""
+    start = 0
+    for _ in range(skip):
+        start = content.find(b"\n", start) + 1
+    end = content.find(b"\n", start)
+    cells = content[start : end if end >= 0 else None].rstrip(b"\r").split(separator.encode())
+    is_one = place < len(cells) and len(cells[place]) == len("2024-03-01")
+    return is_one and b" " not in content and b"\t" not in content
+
+
 def _are_compact(column: pa.ChunkedArray) -> bool:
+    if pa.types.is_date32(column.type):
+        return False
     if len(column) and len(column[0].as_py()) != len("20240301"):
         return False
     return bool(pc.all(pc.match_substring_regex(column, "^[0-9]{8}$")).as_py())
@@ -124,6 +155,8 @@ def _days(column: pa.ChunkedArray, are_compact: bool) -> np.ndarray | None:
         if not pc.all(pc.equal(pc.strftime(stamps, format="%Y%m%d"), column)).as_py():
             return None
         days = stamps.to_numpy().astype("datetime64[D]")
+    elif pa.types.is_date32(column.type):
+        days = column.to_numpy()
     elif pc.all(pc.equal(pc.binary_length(column), 10)).as_py():
         days = column.cast(pa.date32()).to_numpy().astype("datetime64[D]")
     else:

@@ -1,9 +1,10 @@
 """Files as they were read before: unchanged ones are not read again, and of those that have grown the new lines alone.
 
-A file has one entry for a way of reading it. The entry says how large the file was and when it was changed; where that
-is the same, it stands for the file. Where the file begins with the lines that were read, byte for byte, what follows
-is read and put behind them; a file whose past was corrected is read whole. What cannot be kept, or is damaged, is read
-as if there were no cache.
+Files that are read together have no entry: they are read in about the time that an entry takes, and a new session,
+which adds a line to each of them, would have all entries written again. Another file has one entry for a way of reading
+it. The entry says how large the file was and when it was changed; where that is the same, it stands for the file.
+Where the file begins with the lines that were read, byte for byte, what follows is read and put behind them; a file
+whose past was corrected is read whole. What cannot be kept, or is damaged, is read as if there were no cache.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ import pyarrow as pa
 from quant_pipeline.common.checked_arrow import open_checked, write_checked
 from quant_pipeline.common.cores import each_on_cores
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
-from quant_pipeline.market.sources.files.parsing import Reading, name_of, read_tail
+from quant_pipeline.market.sources.files.parsing import Reading, name_of, read_file, read_tail
 from quant_pipeline.market.sources.files.raw_table import Head
-from quant_pipeline.market.sources.files.reading_together import TOGETHER, read_files
+from quant_pipeline.market.sources.files.reading_together import TOGETHER, read_together
 
 logger = logging.getLogger(__name__)
 
-VERSION = 12
+VERSION = 13
 ENDING = ".arrow"
 _FORMER = ".parquet"
 _FACTS = b"reading"
@@ -71,36 +72,39 @@ class ReadingCache:
         return self._read_some([file], folder, options)[0]
 
     def read_all(self, files: Sequence[Path], folder: Path, options: FilesMarketParameters) -> Iterator[Reading]:
-        """Read files of a folder, some of them together, on all cores; they come in their order."""
+        """Read files of a folder, those that can be together, on all cores; they come in their order."""
         parts = [files[first : first + TOGETHER] for first in range(0, len(files), TOGETHER)]
         for part in each_on_cores(lambda part: self._read_some(part, folder, options), parts):
             yield from part
 
     def _read_some(self, files: Sequence[Path], folder: Path, options: FilesMarketParameters) -> list[Reading]:
         if self._place is None:
-            return read_files(files, folder, options)
-        found: dict[Path, Reading] = {}
-        changed: dict[Path, tuple[Path, _State]] = {}
+            found = read_together(files, folder, options)
+            return [found.get(file) or read_file(file, folder, options) for file in files]
+        # What is written meanwhile is seen the next time.
+        states = {file: state for file in files if (state := _State.of(file)) is not None}
+        entries = {file: self._place / _entry_of(file, folder, options) for file in states}
+        apart = {file for file, entry in entries.items() if os.path.exists(entry)}
+        found = read_together([file for file in files if file not in apart], folder, options)
         for file in files:
-            # What is written meanwhile is seen the next time.
-            state = _State.of(file)
-            if state is None:
-                continue
-            entry = self._place / _entry_of(file, folder, options)
-            self._used.add(entry.name)
-            known = _load(entry)
-            if known is not None and known[1] == state:
-                found[file] = known[0]
-                continue
-            changed[file] = entry, state
-            grown = None if known is None else _grown(known[0], file, folder, options)
-            if grown is not None:
-                found[file] = grown
-        whole = [file for file in files if file not in found]
-        found |= dict(zip(whole, read_files(whole, folder, options), strict=True))
-        for file, (entry, state) in changed.items():
-            self._keep_or_forget(entry, found[file], state)
+            if file not in found and file not in states:
+                found[file] = read_file(file, folder, options)
+            elif file not in found:
+                found[file] = self._read_alone(file, folder, options, entries[file], states[file])
         return [found[file] for file in files]
+
+    def _read_alone(
+        self, file: Path, folder: Path, options: FilesMarketParameters, entry: Path, state: _State
+    ) -> Reading:
+        self._used.add(entry.name)
+        known = _load(entry)
+        if known is not None and known[1] == state:
+            return known[0]
+        reading = None if known is None else _grown(known[0], file, folder, options)
+        if reading is None:
+            reading = read_file(file, folder, options)
+        self._keep_or_forget(entry, reading, state)
+        return reading
 
     def _keep_or_forget(self, entry: Path, reading: Reading, state: _State) -> None:
         """Keep a file that was read without a problem; of another one nothing is kept."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.market.instrument_rows import begins, number_instruments
-from quant_pipeline.market.sources.files.draft import PRICES, Draft
+from quant_pipeline.market.instrument_rows import number_instruments
+from quant_pipeline.market.sources.files.calendars import LONGER, are_days
+from quant_pipeline.market.sources.files.draft import PRICES, Draft, rows_where
 
 ALWAYS_OPEN = "24/7"
 _FEW = 4
@@ -42,15 +44,22 @@ def refuse_other_lengths(draft: Draft, calendar: str) -> None:
 
     The rows are sorted by instrument and date, and most of them are daily.
     """
-    for name, least, most in (("weekly", 6, 8), ("monthly", 27, 34)):
-        codes, _ = number_instruments(draft.rows)
-        again = ~begins(codes)
-        days = np.append(0, np.diff(draft.rows["date"].to_numpy()) // np.timedelta64(1, "D"))[: len(codes)]
-        count = np.bincount(codes, again)
-        inside = np.bincount(codes, again & (days >= least) & (days <= most))
-        longer = ((inside / np.maximum(count, 1) > _MOST) & (count >= _FEW))[codes]
-        what = f"its bars are {name}, those of the others daily; export it again with one bar a session, or exclude it"
-        draft.refuse_rows(longer, what, whole_instrument=True)
+    for name, least, most in LONGER:
+        codes, names = number_instruments(draft.rows)
+        dates = draft.rows["date"].to_numpy()
+
+        def is_long(
+            block: slice, dates: np.ndarray = dates, least: int = least, most: int = most
+        ) -> npt.NDArray[np.bool_]:
+            return are_days(np.diff(dates[block.start : block.stop + 1]), least, most)
+
+        between = np.flatnonzero(rows_where(max(len(dates) - 1, 0), is_long)) + 1
+        inside = np.bincount(codes[between[draft.goes_on()[between]]], minlength=len(names))
+        count = np.bincount(codes, minlength=len(names)) - 1
+        longer = (inside / np.maximum(count, 1) > _MOST) & (count >= _FEW)
+        if longer.any():
+            what = f"its bars are {name}, those of the others daily; export it again with one bar a session, or "
+            draft.refuse_rows(longer[codes], f"{what}exclude it", whole_instrument=True)
     if calendar != ALWAYS_OPEN:
         return
     rows = draft.rows

@@ -152,6 +152,8 @@ def read_renames(file: Path | None) -> list[tuple[str, str, pd.Timestamp | None]
 
 def slips(stated: pd.Series, present: pd.Series) -> dict[str, str]:
     """Return names that are no instrument of the bars but for capital letters, and what they should be."""
+    if stated.empty:
+        return {}
     right = {name.casefold(): name for name in present.unique()}
     unknown = sorted(set(stated) - set(right.values()))
     return {name: right[name.casefold()] for name in unknown if name.casefold() in right}
@@ -161,7 +163,8 @@ def delisting_actions(
     stated: pd.DataFrame, bars: pd.DataFrame, calendar: str, problems: list[SourceProblem]
 ) -> pd.DataFrame:
     """Return delistings as corporate actions: on the stated day, or on the session after a last bar of that day."""
-    last = bars.groupby("instrument")["date"].max()
+    # Of millions of bars few are of a name that has ended.
+    last = bars[bars["instrument"].isin(stated["instrument"])].groupby("instrument")["date"].max()
     known = stated[stated["instrument"].isin(last.index)]
     dates = []
     for row in known.itertuples():
