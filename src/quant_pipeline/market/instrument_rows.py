@@ -95,20 +95,7 @@ def sorted_by_instrument(table: pd.DataFrame) -> pd.DataFrame:
 def are_sorted_and_different(table: pd.DataFrame, moment: str = "date") -> bool:
     """Return whether rows are sorted by instrument and moment, and no two are of the same."""
     codes, names = number_instruments(table)
-    return follow_one_another(codes, names, table[moment].to_numpy())
-
-
-def follow_one_another(codes: npt.NDArray[np.int64], names: pd.Index, moments: npt.NDArray[np.datetime64]) -> bool:
-    """Return whether rows are sorted by instrument and moment, and no two are of the same.
-
-    Parameters
-    ----------
-    codes, names
-        What `number_instruments` returns of the rows.
-    moments
-        Of the rows.
-    """
-    first = begins(codes)
+    first, moments = begins(codes), table[moment].to_numpy()
     later = np.append(True, moments[1:] > moments[:-1])[: len(moments)]
     is_together = np.count_nonzero(first) == len(names) and names.is_monotonic_increasing
     return bool(is_together and (first | later).all())

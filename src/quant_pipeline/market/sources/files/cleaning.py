@@ -7,7 +7,7 @@ import pandas as pd
 
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.data import SourceProblem
-from quant_pipeline.market.instrument_rows import follow_one_another, number_instruments
+from quant_pipeline.market.instrument_rows import are_sorted_and_different, number_instruments
 from quant_pipeline.market.sources.files.draft import PRICES, Draft, all_of, rows_where
 from quant_pipeline.market.sources.files.instrument_names import case_twins, fault_of, share_twins, tidy_name
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
@@ -166,7 +166,7 @@ def merge_duplicates(draft: Draft, moment: str = "date") -> None:
         Column that says when a bar is: ``moment`` for bars shorter than a session.
     """
     key = ["instrument", moment]
-    if _are_sorted_and_different(draft, moment):
+    if are_sorted_and_different(draft.rows, moment):
         return
     draft.rows = draft.rows.sort_values([*key, "file", "line"], kind="stable", ignore_index=True)
     rows = draft.rows[draft.rows.duplicated(key, keep=False)]
@@ -186,12 +186,6 @@ def merge_duplicates(draft: Draft, moment: str = "date") -> None:
         # Of two rows with different splits or dividends nothing says which one is right.
         draft.refuse_rows(wrong, _said_before(draft, wrong, key), whole_instrument=is_unsure)
     draft.drop(draft.rows.duplicated(key))
-
-
-def _are_sorted_and_different(draft: Draft, moment: str) -> bool:
-    """Whether the rows are sorted by instrument and moment, and no two are of the same."""
-    codes, names = number_instruments(draft.rows)
-    return follow_one_another(codes, names, draft.rows[moment].to_numpy())
 
 
 def _said_before(draft: Draft, again: pd.Series, key: list[str]) -> list[str]:

@@ -1,8 +1,8 @@
 """Files as they were read before: unchanged ones are not read again, and of those that have grown the new lines alone.
 
-Files that are read together have no entry: they are read in about the time that an entry takes, and a new session,
-which adds a line to each of them, would have all entries written again. Another file has one entry for a way of reading
-it. The entry says how large the file was and when it was changed; where that is the same, it stands for the file.
+Files that are read together have no entry: reading them takes less than keeping what was read, and a new session, which
+adds a line to each of them, would have all entries written again. Another file has one entry for a way of reading it.
+The entry says how large the file was and when it was changed; where that is the same, it stands for the file.
 Where the file begins with the lines that were read, byte for byte, what follows is read and put behind them; a file
 whose past was corrected is read whole. What cannot be kept, or is damaged, is read as if there were no cache.
 """
