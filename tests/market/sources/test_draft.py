@@ -1,6 +1,7 @@
 """Rows of a market that is being read, looked at by blocks and by instruments."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,8 @@ from quant_pipeline.market.sources.files import draft as drafts
 from quant_pipeline.market.sources.files.draft import Draft, all_of, rows_where
 from quant_pipeline.market.sources.files.observation import observe
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
-from tests.market.sources.test_files_cases import CASES
 
+CASES = Path(__file__).parent / "cases"
 VALUES = np.array([3.0, np.nan, -1.0, 0.0, 5.0, -2.0, 7.0])
 
 
