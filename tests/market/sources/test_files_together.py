@@ -118,6 +118,27 @@ def test_a_quotation_mark_in_a_title_takes_no_header_and_moves_no_column(tmp_pat
             assert reading.rows["line"].iloc[0] == 3
 
 
+@pytest.mark.parametrize(
+    ("title", "said", "adjusted"),
+    [
+        ("", "", "none"),
+        ("Prices\n", "Prices", "none"),
+        ("600000 (hfq)\n", "600000 (hfq)", "splits_and_dividends"),
+        ('"600000\n(hfq)"\n\n', '"600000 (hfq)" ', "splits_and_dividends"),
+    ],
+)
+def test_a_header_of_several_lines_is_no_title(tmp_path, title, said, adjusted):
+    header = '日期,开盘,最高,最低,收盘,收盘(后复权),"成交量\n(股)"'
+    cells = (line.split(",") for line in rows())
+    lines = [",".join([*line[:5], line[4], line[6]]) for line in cells]
+    files = write(tmp_path, ["\n".join([title + header, *lines]) + "\n"] * 2)
+    options = FilesMarketParameters(ignored_columns=["收盘(后复权)"])
+    require_alone_and_together(files, tmp_path, options)
+    for reading in read_files(files, tmp_path, options):
+        assert (reading.title, reading.adjusted) == (said, adjusted)
+        assert reading.rows["line"].iloc[0] == title.count("\n") + 3
+
+
 def test_lines_of_an_old_mac_are_read_one_by_one_where_one_is_damaged(tmp_path):
     (file,) = write(tmp_path, [(PLAIN + "2024-05-06,1,1,1,1,1,1,0,1,9\n").replace("\n", "\r")])
     reading = read_file(file, tmp_path, AUTO)

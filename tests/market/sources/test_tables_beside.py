@@ -6,6 +6,7 @@ import pytest
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.sources.files.tables import read_delistings, read_renames, read_securities
 
+LINES_END = {"Unix": "\n", "Windows": "\r\n", "an old Mac": "\r"}
 SECURITIES = pd.DataFrame({"symbol": ["AAA", "BBB"], "name": ["浦发银行", "平安银行"], "sector": ["银行", ""]})
 WRITTEN = {
     "in UTF-8.csv": lambda table, file: table.to_csv(file, index=False),
@@ -25,6 +26,36 @@ def test_securities_are_the_same_in_every_form(tmp_path, name):
     assert read.astype(object).to_dict("list") == {
         "instrument": ["AAA", "BBB"], "name": ["浦发银行", "平安银行"], "sector": ["银行", "Unknown"],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("end", LINES_END.values(), ids=LINES_END)
+def test_tables_are_the_same_with_every_end_of_lines(tmp_path, end):
+    def write(*lines):
+        (tmp_path / "table.csv").write_bytes(end.join([*lines, ""]).encode())
+        return tmp_path / "table.csv"
+
+    securities = read_securities(write("symbol,name,sector", "AAA,Anna,Oil", "BBB,Bert,Gas"))
+    assert securities["sector"].tolist() == ["Oil", "Gas"]
+    delistings = read_delistings(write("symbol,date,value", "AAA,2024-01-31,1.25"), None)
+    assert delistings["value"].tolist() == [1.25]
+    assert read_renames(write("old,new", "AAA,BBB")) == [("AAA", "BBB", None)]
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("missing", [None, "", " "])
+def test_an_instrument_without_a_name_is_called_by_its_symbol_in_every_form(tmp_path, name, missing):
+    table = pd.DataFrame({"symbol": ["AAA", "BBB"], "name": ["Anna", missing], "sector": ["Oil", missing]})
+    WRITTEN[name](table, tmp_path / name)
+    read = read_securities(tmp_path / name)
+    assert read["name"].tolist() == ["Anna", "BBB"]
+    assert read["sector"].tolist() == ["Oil", "Unknown"]
+
+
+def test_cells_that_a_line_lacks_are_empty(tmp_path):
+    (tmp_path / "table.csv").write_text("symbol,name,sector,delisted,value\nAAA\nBBB,Bert,Gas,2024-01-31,1.25\n")
+    read = read_securities(tmp_path / "table.csv")
+    assert read.iloc[0].tolist() == ["AAA", "AAA", "Unknown", "", ""]
+    assert read_delistings(None, read)["instrument"].tolist() == ["BBB"]
 
 
 @pytest.mark.parametrize("name", [name for name in WRITTEN if "GB" not in name])

@@ -77,13 +77,13 @@ def _reader(lines: list[str], separator: str, strict: bool = False) -> _csv.Read
 
 
 def header_of(text: str, separator: str, options: FilesMarketParameters) -> Header:
-    """Find the header of a text, and how many lines of the text there are before its rows."""
+    """Find the header of a text, and how many lines of the text there are before it and before its rows."""
     rows = first_rows(text, separator)
     header = find_header(rows.cells, options.columns)
-    n_lines = rows.ends[header.lines - 1] if header.lines else 0
-    return header if n_lines == header.lines else replace(header, lines=n_lines)
+    ends = [0, *rows.ends]
+    return replace(header, lines=ends[header.lines], title_lines=ends[header.title_lines])
 
 
 def title_of(text: str, header: Header) -> str:
     """Return the lines before the header as one."""
-    return " ".join(first_lines_of(text, header.lines - 1, len(text))) if header.lines > 1 else ""
+    return " ".join(first_lines_of(text, header.title_lines, len(text)))

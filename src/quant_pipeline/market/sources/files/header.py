@@ -39,6 +39,8 @@ class Header:
         Why the file cannot be read, when it has no names.
     is_known
         Whether names of bars were recognised.
+    title_lines
+        Lines before the first one of the header.
     """
 
     names: tuple[str, ...] = ()
@@ -48,6 +50,7 @@ class Header:
     order: tuple[str, ...] | None = None
     fault: str = "has no header line; write one, such as date,open,high,low,close,volume"
     is_known: bool = False
+    title_lines: int = 0
 
     def columns(self) -> pd.Index:
         """Return the columns of the table."""
@@ -76,7 +79,8 @@ def find_header(rows: Sequence[Sequence[str]], own: Mapping[str, str]) -> Header
         names = tuple(rows[index])
         wide = wide_names(list(names))
         levels = tuple(wide) if wide is not None else ()
-        return Header(_unique(names), index + 1, levels, "yahoo_download" if levels else None, is_known=True)
+        layout = "yahoo_download" if levels else None
+        return Header(_unique(names), index + 1, levels, layout, is_known=True, title_lines=index)
     first = next((index for index, row in enumerate(rows) if any(row)), None)
     if first is None:
         return Header(fault="is empty")
@@ -86,7 +90,7 @@ def find_header(rows: Sequence[Sequence[str]], own: Mapping[str, str]) -> Header
             return Header(binance, first, (), "binance", binance, is_known=True)
         return Header()
     # Names that nothing knows: the reader of columns says which ones are missing.
-    return Header(_unique(rows[first]), first + 1)
+    return Header(_unique(rows[first]), first + 1, title_lines=first)
 
 
 def count_names(rows: Sequence[Sequence[str]], own: Collection[str] = ()) -> list[int]:

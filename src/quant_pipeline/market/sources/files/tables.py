@@ -41,6 +41,8 @@ def is_securities(header: Iterable[str]) -> bool:
 def read_securities(file: Path) -> pd.DataFrame:
     """Read ``instrument``, ``name``, ``sector`` and, where stated, ``company``, ``delisted`` and ``value``.
 
+    An instrument without a name is called by its symbol, one without a sector is in sector ``Unknown``.
+
     Raises
     ------
     MarketDataError
@@ -50,11 +52,16 @@ def read_securities(file: Path) -> pd.DataFrame:
     missing = sorted({"instrument", "name", "sector"} - set(table.columns))
     if missing:
         raise MarketDataError(f"{file} has no column {', '.join(missing)}; it needs symbol, name and sector")
-    table["sector"] = table["sector"].replace("", "Unknown")
+    table["name"] = table["name"].mask(_is_blank(table["name"]), table["instrument"])
+    table["sector"] = table["sector"].mask(_is_blank(table["sector"]), "Unknown")
     twice = table["instrument"].duplicated()
     if twice.any():
         raise MarketDataError(f"{file} lists {table.loc[twice, 'instrument'].iloc[0]} twice; delete one line")
     return table[[name for name in ("instrument", "name", "sector", "company", "delisted", "value") if name in table]]
+
+
+def _is_blank(cells: pd.Series) -> pd.Series:
+    return cells.str.strip() == ""
 
 
 def _read(file: Path) -> pd.DataFrame:
@@ -67,7 +74,7 @@ def _read(file: Path) -> pd.DataFrame:
     """
     try:
         with naming_faults():
-            table = _cells_of(file)
+            table = _cells_of(file).fillna("")
     except UnreadableFileError as error:
         raise MarketDataError(f"{file} {error}; correct it, or take it away") from error
     table.columns = pd.Index([str(column).strip().lower().removeprefix("\ufeff") for column in table.columns])
@@ -80,13 +87,13 @@ def _read(file: Path) -> pd.DataFrame:
 
 def _cells_of(file: Path) -> pd.DataFrame:
     if file.name.lower().endswith(_TYPED):
-        return open_table(file, file.parent, FilesMarketParameters()).table.astype("str").fillna("")
+        return open_table(file, file.parent, FilesMarketParameters()).table.astype("str")
     text = decoded(unpacked(file.read_bytes(), file.name.lower()), None)
     if not text.strip():
         raise UnreadableFileError("is empty")
-    return pd.read_csv(
-        io.StringIO(text), dtype="str", keep_default_na=False, skipinitialspace=True, sep=None, engine="python"
-    )
+    # A line may end with a carriage return alone.
+    lines = io.StringIO(text, newline="")
+    return pd.read_csv(lines, dtype="str", keep_default_na=False, skipinitialspace=True, sep=None, engine="python")
 
 
 def read_delistings(file: Path | None, securities: pd.DataFrame | None) -> pd.DataFrame:
