@@ -2,17 +2,30 @@
 
 import os
 import threading
+import weakref
 
 import numpy as np
 import pytest
 
-from quant_pipeline.common.cores import KeptThreads, _cores_of_groups, map_on_cores, on_one_core, usable_cores
+from quant_pipeline.common.cores import (
+    KeptThreads,
+    _cores_of_groups,
+    each_on_cores,
+    map_on_cores,
+    on_one_core,
+    usable_cores,
+)
 from quant_pipeline.common.tasks import run_tasks
 
 
 @pytest.fixture
 def two_cores(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
+
+
+@pytest.fixture(params=[1, 2])
+def cores(request, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(request.param)), raising=False)
 
 
 def groups_of(folder, **limits):
@@ -87,6 +100,47 @@ def test_the_first_failure_is_raised_and_nothing_more_begins(two_cores):
     with pytest.raises(ValueError, match="0"):
         map_on_cores(fail, range(1000))
     assert len(begun) < 1000
+
+
+@pytest.mark.parametrize("few_ahead", [True, False])
+@pytest.mark.parametrize("last", [0, 1, 7])
+def test_results_of_the_items_before_one_that_cannot_be_taken_are_handed_out(cores, last, few_ahead):
+    begun, found = [], []
+
+    def take(item):
+        if item == last:
+            raise ValueError(f"item {item}")
+        return item
+
+    with pytest.raises(ValueError, match=f"^item {last}$"):
+        # After a failure, `map` goes on with the item behind.
+        found.extend(
+            each_on_cores(lambda item: (begun.append(item), item)[1], map(take, range(20)), few_ahead=few_ahead)
+        )
+    assert found == sorted(begun) == list(range(last))
+
+
+def test_a_function_that_ends_an_iteration_by_mistake_is_an_error(cores):
+    def first_below(item):
+        return next(number for number in range(3) if number < item)
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        map_on_cores(first_below, [2, 1, 0, 1])
+
+
+def test_on_one_core_an_item_is_gone_before_the_next_one_is_made():
+    held = []
+
+    def make():
+        for _ in range(3):
+            assert [item() for item in held] == [None] * len(held)
+            item = np.ones(2)
+            held.append(weakref.ref(item))
+            yield item
+            del item
+
+    with on_one_core():
+        assert map_on_cores(np.sum, make()) == [2.0, 2.0, 2.0]
 
 
 def test_warnings_of_numpy_are_those_that_the_caller_wants(two_cores):

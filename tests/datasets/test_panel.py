@@ -5,6 +5,7 @@ import json
 import os
 import tracemalloc
 import weakref
+from datetime import date
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -79,21 +80,48 @@ def of_instruments(table, names):
     return table.set_axis(table.index.set_levels(pd.Index(names, dtype=object), level=1))
 
 
+def of_level(table, place, values):
+    return table.set_axis(table.index.set_levels(pd.Index(values), level=place))
+
+
+def with_missing(table, place):
+    codes = [[0, 0], [0, 1]]
+    codes[place][1] = -1
+    return table.set_axis(table.index.set_codes(codes))
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         (of_zone, "no time zone; these are of America/New_York"),
         (lambda table: of_instruments(table, [1, 2]), "are names; these are integer"),
+        (lambda table: of_level(table, 1, [1, 2]), r"are names; these are integer\. Convert them"),
+        (lambda table: of_level(table, 1, pd.Categorical([1, 2])), "are names; these are integer"),
+        (
+            lambda table: of_level(table, 1, pd.to_datetime(["2020-01-02", "2020-01-03"])),
+            "are names; these are datetime",
+        ),
+        (lambda table: of_level(table, 0, ["2019-12-31"]), "are dates; these are string.*to_datetime"),
+        (lambda table: of_level(table, 0, [20191231]), "are dates; these are integer"),
+        (lambda table: of_level(table, 0, [date(2019, 12, 31)]), "are dates; these are date.*to_datetime"),
+        (lambda table: table.swaplevel(), r"this one is \(instrument, datetime\).*swaplevel"),
+        (lambda table: table.rename_axis(["instrument", "datetime"]).swaplevel(), "are dates; these are string"),
+        (lambda table: table.droplevel("datetime"), r"\(datetime, instrument\); this one is \(instrument\)"),
+        (lambda table: table.reset_index(drop=True), r"this one is \(None\)"),
+        (lambda table: with_missing(table, 0), "1 rows of a panel have no datetime"),
+        (lambda table: with_missing(table, 1), "1 rows of a panel have no instrument"),
     ],
 )
 def test_an_index_that_files_do_not_keep_is_refused(tmp_path, change, reason):
-    with pytest.raises(Exception, match=reason):
+    with pytest.raises(Exception, match=reason) as failure:
         YearlyPanel(str(tmp_path)).save(change(panel(["2019-12-31"])))
+    assert isinstance(failure.value.__cause__ or failure.value, MarketDataError)
 
 
-def test_names_that_are_objects_are_texts_in_files(tmp_path):
+@pytest.mark.parametrize("kind", [object, "string", "category"])
+def test_names_of_any_kind_are_texts_in_files(tmp_path, kind):
     written = panel(["2019-12-31", "2020-01-02"])
-    YearlyPanel(str(tmp_path)).save(of_instruments(written, list(written.index.levels[1])))
+    YearlyPanel(str(tmp_path)).save(of_level(written, 1, written.index.levels[1].astype(kind)))
     pd.testing.assert_frame_equal(YearlyPanel(str(tmp_path)).load(), written)
 
 

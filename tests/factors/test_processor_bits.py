@@ -143,6 +143,26 @@ def test_bits_do_not_depend_on_cores_or_on_the_size_of_blocks(panel, steps, monk
         assert_same_bits(result, results[0])
 
 
+@pytest.mark.parametrize(("rows", "widths"), [(0, [20]), (500, [20]), (2**14, [8, 8, 4]), (2**21, [8, 8, 4])])
+def test_few_values_are_one_task(rows, widths):
+    blocks = chain._blocks(rows, 20)
+    assert [block.stop - block.start for block in blocks] == widths
+    assert [block.start for block in blocks] == list(range(0, 20, widths[0]))
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 200])
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_what_is_learned_does_not_depend_on_the_signs_of_zeros(size, share):
+    signs = np.where(np.random.default_rng(size).random(size) < share, 1, -1).astype("float32")
+    given = pd.DataFrame({"zeros": signs * np.float32(0)})
+    steps = ProcessorChain([RobustZScore(), Winsorise()])
+    for step in steps._steps:
+        step.fit([given])
+    robust, winsorised = steps.states
+    for learned in (robust["median"], winsorised["lower"], winsorised["upper"]):
+        assert learned.tobytes() == np.float32([0.0]).tobytes()
+
+
 def test_a_panel_of_doubles_is_neutralised_as_one_of_singles(panel):
     given = panel[["holes", "sector", "noise"]]
     steps = ProcessorChain([Neutralise(sector="sector", size="noise")])

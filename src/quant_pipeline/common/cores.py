@@ -15,11 +15,11 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
-from functools import cache
-from itertools import chain, islice
+from functools import cache, partial
+from itertools import chain, islice, repeat
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import NoReturn, Self, TypeVar
 
 from quant_pipeline.common.control_groups import GROUPS, OWN, read_of_groups
 
@@ -77,26 +77,31 @@ def each_on_cores(
     Yields
     ------
     Result
-        In the order of the items. What the first of them raises is raised here, and no other begins then.
+        In the order of the items. What the first of them raises is raised here, after the results before it, and no
+        other begins then; the same holds for what taking the next item raises.
     """
-    coming = iter(items)
+    coming = _calls(function, items)
     threads = usable_cores() if most is None else min(usable_cores(), most)
     first = list(islice(coming, 2)) if threads > 1 else []
     are_several, every = len(first) > 1, chain(first, coming)
     del first  # Items that are done are let go.
     if not are_several:
-        yield from map(function, every)
+        for call in every:
+            result = call()
+            del call  # And so is the item, before the next one is made.
+            yield result
+            del result
         return
 
-    def call(item: Item) -> Result:
+    def run(call: Callable[[], Result]) -> Result:
         with on_one_core():
-            return function(item)
+            return call()
 
     with ThreadPoolExecutor(threads) as pool:
 
-        def begin(taken: Iterable[Item]) -> None:
+        def begin(taken: Iterable[Callable[[], Result]]) -> None:
             # What NumPy does about a division by zero belongs to the context of the caller.
-            waiting.extend(pool.submit(copy_context().run, call, item) for item in taken)
+            waiting.extend(pool.submit(copy_context().run, run, call) for call in taken)
 
         waiting: deque[Future[Result]] = deque()
         try:
@@ -105,6 +110,7 @@ def each_on_cores(
                 result = waiting.popleft().result()
                 begin(islice(every, 1))
                 yield result
+                del result
         finally:
             for each in waiting:
                 each.cancel()
@@ -169,6 +175,18 @@ class KeptThreads:
             wait(waiting)
         shares += [each.result() for each in waiting]
         return [shares[part % threads][part // threads] for part in range(parts)]
+
+
+def _calls(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Callable[[], Result]]:
+    """Yield a call for every item; where the next one cannot be taken, the last call raises what was raised then."""
+    try:
+        yield from map(partial, repeat(function), items)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is raised in its place
+        yield partial(_raise, error)
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
 
 
 @cache

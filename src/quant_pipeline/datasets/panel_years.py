@@ -37,16 +37,29 @@ def require_index(panel: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     MarketDataError
-        When the sessions are of a time zone, which files do not keep, or instruments are no names.
+        When the index is not ``(datetime, instrument)``, the sessions are no dates, or of a time zone, which files do
+        not keep, instruments are no names, or either is missing in a row.
     """
-    days, instruments = panel.index.levels
+    index = panel.index
+    if list(index.names) != [DAY, INSTRUMENT]:
+        raise MarketDataError(
+            f"the index of a panel is ({DAY}, {INSTRUMENT}); this one is ({', '.join(map(str, index.names))}). "
+            "Put its levels in this order (swaplevel) and name them so (set_names)"
+        )
+    days, instruments = index.levels
+    if not isinstance(days, pd.DatetimeIndex):
+        kind = pd.api.types.infer_dtype(days)
+        raise MarketDataError(f"sessions of a panel are dates; these are {kind}. Convert them: pandas.to_datetime")
     if days.tz is not None:
         raise MarketDataError(f"sessions of a panel are dates, and have no time zone; these are of {days.tz}")
-    if instruments.dtype != object:
+    for name, codes in zip(index.names, index.codes, strict=True):
+        if (codes < 0).any():
+            raise MarketDataError(f"{(codes < 0).sum()} rows of a panel have no {name}; leave them out")
+    if instruments.dtype == "str":
         return panel
-    if (kind := pd.api.types.infer_dtype(instruments)) not in ("string", "empty"):
-        raise MarketDataError(f"instruments of a panel are names; these are {kind}")
-    return panel.set_axis(panel.index.set_levels(instruments.astype("str"), level=1))
+    if (kind := pd.api.types.infer_dtype(instruments.astype(object))) not in ("string", "empty"):
+        raise MarketDataError(f"instruments of a panel are names; these are {kind}. Convert them: astype('str')")
+    return panel.set_axis(index.set_levels(instruments.astype("str"), level=1))
 
 
 def rows_by_year(panel: pd.DataFrame) -> Iterator[tuple[int, slice | npt.NDArray[np.intp]]]:

@@ -25,7 +25,7 @@ Reader = Callable[[list[str]], pd.DataFrame]
 AT_ONCE: Final = 2**17
 """Values that one core takes through the steps at once; they stay in its cache."""
 WIDTH: Final = 8
-"""Factors that are one task of a core."""
+"""Fewest factors that are one task of a core; more are, where these are few values."""
 
 
 class Processor(Protocol):
@@ -149,8 +149,7 @@ class ProcessorChain:
             return features
         rows = SessionRows(features.index, traded)
         values = np.empty(features.shape[::-1], dtype=np.float32) if into is None else into
-        columns = range(0, features.shape[1], WIDTH)
-        blocks = [slice(first, min(first + WIDTH, features.shape[1])) for first in columns]
+        blocks = _blocks(*features.shape)
         for steps in self._stages():
             changes = [step.change_of(features, rows) for step in steps]
             map_on_cores(partial(_change, changes, features, values), blocks)
@@ -185,11 +184,22 @@ def _plain(features: pd.DataFrame) -> pd.DataFrame:
     return features.astype(dict.fromkeys(features.columns[nullable], np.float32)) if any(nullable) else features
 
 
+def _blocks(rows: int, factors: int) -> list[slice]:
+    """Divide factors among tasks: beginning one takes as long as the steps do for some hundred values."""
+    width = max(WIDTH, _fitting(rows))
+    return [slice(first, min(first + width, factors)) for first in range(0, factors, width)]
+
+
+def _fitting(rows: int) -> int:
+    """Return how many factors stay in the cache at once."""
+    return max(AT_ONCE // max(rows, 1), 1)
+
+
 def _change(changes: Sequence[Change], features: pd.DataFrame, values: Floats, factors: slice) -> None:
     """Take some factors through steps, as many at once as stay in the cache."""
     # Asking pandas for a factor takes as long as the steps do.
     columns = features.iloc[:, factors].to_numpy()
-    width = max(AT_ONCE // max(len(features), 1), 1)
+    width = _fitting(len(features))
     for first in range(factors.start, factors.stop, width):
         some = slice(first, min(first + width, factors.stop))
         given, out = columns[:, some.start - factors.start : some.stop - factors.start], values[some].T

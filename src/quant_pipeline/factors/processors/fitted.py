@@ -53,7 +53,8 @@ class FittedProcessor(ABC):
             Places of the rows of training; None takes all.
         """
         blocks = [block for part in parts for block in self._learn_each(part, rows)]
-        learned = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+        # Equal numbers are sorted in any order, so a zero may have either sign: adding zero makes it positive.
+        learned = {name: np.concatenate([block[name] for block in blocks]) + np.float32(0.0) for name in blocks[0]}
         self.state = {**learned, VERSION: np.array([STATE_VERSION], dtype=np.float32)}
 
     def _learn_each(self, part: pd.DataFrame, rows: npt.NDArray[np.int64] | None) -> list[Arrays]:
