@@ -4,6 +4,7 @@ import os
 import pickle
 import signal
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -86,6 +87,19 @@ def test_workers_share_the_memory_of_a_machine(workers):
 def test_what_a_task_raises_is_raised_here(workers):
     with tasks_on(workers), pytest.raises(ModelError, match=r"^item 0 cannot be used$"):
         list(run_tasks(refuse, ModelError, range(5)))
+
+
+@pytest.mark.parametrize("taken", [1, 3, 12])
+def test_results_before_an_item_that_cannot_be_made_are_handed_on(workers, taken):
+    def items():
+        yield from map(np.full, [3] * taken, map(float, range(taken)))
+        raise ModelError("the next window has no bundle")
+
+    with tasks_on(workers):
+        results = run_tasks(weigh, {"weights": np.ones(3)}, items())
+        assert [value for value, _ in islice(results, taken)] == [3.0 * number for number in range(taken)]
+        with pytest.raises(ModelError, match="no bundle"):
+            next(results)
 
 
 def test_features_have_the_same_bits(clean_run, workers, monkeypatch):

@@ -12,7 +12,7 @@ import pickle
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from itertools import islice
@@ -168,6 +168,7 @@ class _Batch:
         self._shared = shared
         self._home = this_installation()
         self._calls = (_dumped((function, item)) for item in items)
+        self._failure: Exception | None = None
         self._waiting: deque[tuple[bytes, Future]] = deque()
         self._data = workers.share(shared)
         self._begin(TASKS_IN_ADVANCE * workers.places)
@@ -180,12 +181,21 @@ class _Batch:
                 self._begin(1)
                 self._home.compare_processor(worker)
                 yield pickle.loads(content)  # noqa: S301 - made by a worker that runs the code of this run
+            if self._failure is not None:
+                raise self._failure
         finally:
             for _, future in self._waiting:
                 future.cancel()
 
     def _begin(self, count: int) -> None:
-        self._waiting.extend((call, self._submit(call)) for call in islice(self._calls, count))
+        self._waiting.extend((call, self._submit(call)) for call in self._next_calls(count))
+
+    def _next_calls(self, count: int) -> Iterator[bytes]:
+        """Yield some calls; what taking an item raises is raised after the results of those before it."""
+        try:
+            yield from islice(self._calls, count)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised in its place
+            self._failure = error
 
     def _submit(self, call: bytes) -> Future:
         return self._workers.client.submit(run_call, self._home, call, self._data, pure=False)
