@@ -17,18 +17,21 @@ print([library["num_threads"] for library in threadpool_info() if library["user_
 
 
 def threads():
+    """Threads of the libraries: NumPy's, SciPy's, and those that other packages bring when they are imported."""
     return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
 
 
 def test_this_process_has_one_thread():
     assert quant_pipeline.__version__
-    assert threads() == [1, 1]
+    assert len(threads()) >= 2
+    assert set(threads()) == {1}
 
 
 def test_libraries_that_are_loaded_already_are_told():
     with threadpool_limits(limits=2, user_api="blas"):
+        assert set(threads()) == {2}
         use_one_thread()
-        assert threads() == [1, 1]
+        assert set(threads()) == {1}
 
 
 def test_a_shell_cannot_ask_for_more_before_or_after_a_library_is_loaded():
