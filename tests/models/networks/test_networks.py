@@ -24,6 +24,7 @@ from quant_pipeline.models.algorithms.networks import (
 )
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
 from quant_pipeline.models.networks.blocks import looks_across, score_block
+from quant_pipeline.models.networks.copies import can_be_copied
 from quant_pipeline.models.networks.cube import SessionCube
 from quant_pipeline.models.networks.importance import attribute_rows, integrate_gradients, network_importance
 from quant_pipeline.models.networks.routed import assign_equally
@@ -76,6 +77,10 @@ def block_for(hyper, sessions=SESSIONS):
 
 def test_a_block_gives_one_score_per_session_and_instrument(name, score):
     assert score(block_for(SMALL[name])).shape == (SESSIONS, INSTRUMENTS)
+
+
+def test_every_network_is_computed_by_several_threads(network):
+    assert can_be_copied(network)
 
 
 def test_a_session_scores_in_a_block_as_its_window_does_alone(name, score):

@@ -6,10 +6,8 @@ depends on the number of groups, never on the cores that there are.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import chain
 from typing import TypeVar
 
 import numpy as np
@@ -17,19 +15,9 @@ import torch
 from torch import nn
 
 from quant_pipeline.common.cores import KeptThreads
+from quant_pipeline.models.networks.copies import sharing_copy, threads_of_torch
 
 Result = TypeVar("Result")
-
-
-@contextmanager
-def threads_of_torch(count: int) -> Iterator[None]:
-    """Let the operations that the calling thread calls use so many threads for the length of a block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class InstrumentGroups:
@@ -42,8 +30,8 @@ class InstrumentGroups:
     Parameters
     ----------
     network
-        On the CPU, one of those that `reads_instruments_alone`. It takes the gradients; `torch.nn.Dropout` may be all
-        that it draws from.
+        On the CPU, one of those that `reads_instruments_alone`, and `can_be_copied`. It takes the gradients;
+        `torch.nn.Dropout` may be all that it draws from.
     count
         Groups of a block; as many as it has instruments where those are fewer.
     seed
@@ -103,10 +91,7 @@ class _Group:
     """The copy of a network that one group computes with."""
 
     def __init__(self, network: nn.Module, seed: np.random.SeedSequence) -> None:
-        self.network = copy.deepcopy(network)
-        of_copy = chain(self.network.parameters(), self.network.buffers())
-        for own, shared in zip(of_copy, chain(network.parameters(), network.buffers()), strict=True):
-            own.data = shared.data
+        self.network = sharing_copy(network, with_buffers=True)
         _replace_dropout(self.network, np.random.default_rng(seed))
         self._scores = torch.empty(0)
 
@@ -150,12 +135,13 @@ class GroupDropout(nn.Dropout):
         return values * torch.from_numpy(kept * np.float32(1 / (1 - self.p)))
 
 
-def _replace_dropout(module: nn.Module, generator: np.random.Generator) -> None:
-    for name, child in module.named_children():
-        if type(child) is nn.Dropout:
-            setattr(module, name, GroupDropout(child.p, generator))
-        else:
-            _replace_dropout(child, generator)
+def _replace_dropout(network: nn.Module, generator: np.random.Generator) -> None:
+    replaced: dict[int, GroupDropout] = {}
+    for module in list(network.modules()):
+        # `named_children` gives a module that has two names only once.
+        for name, child in module._modules.items():
+            if type(child) is nn.Dropout:
+                setattr(module, name, replaced.setdefault(id(child), GroupDropout(child.p, generator)))
 
 
 def _added(gradients: list[torch.Tensor]) -> torch.Tensor | None:

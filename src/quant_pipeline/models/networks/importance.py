@@ -11,11 +11,10 @@ import pandas as pd
 import torch
 from torch import nn
 
-from quant_pipeline.common.cores import map_on_cores
 from quant_pipeline.models.fitted import Samples, importance_table
 from quant_pipeline.models.networks.blocks import looks_across, score_block
+from quant_pipeline.models.networks.copies import map_with_copies
 from quant_pipeline.models.networks.cube import SessionCube
-from quant_pipeline.models.networks.groups import threads_of_torch
 
 logger = logging.getLogger(__name__)
 
@@ -155,12 +154,11 @@ def network_importance(network: nn.Module, samples: Samples, window: int, thread
         usable = np.random.default_rng(0).choice(usable, MOST_WHOLE_SESSIONS, replace=False)
     network.eval()
 
-    def attribute(rows: npt.NDArray[np.int64]) -> torch.Tensor:
-        with threads_of_torch(1):
-            return attribute_rows(network, cube, sessions[rows], columns[rows])
+    def attribute(own: nn.Module, rows: npt.NDArray[np.int64]) -> torch.Tensor:
+        return attribute_rows(own, cube, sessions[rows], columns[rows])
 
     parts = np.array_split(usable, min(threads, len(usable)))
-    attribution = torch.cat(map_on_cores(attribute, parts))
+    attribution = torch.cat(map_with_copies(attribute, network, parts))
     missed = int(attribution.isnan().any(dim=1).sum())
     if missed:
         logger.warning(

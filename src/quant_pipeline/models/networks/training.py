@@ -20,8 +20,9 @@ from quant_pipeline.evaluation.information_coefficient import rank_information_c
 from quant_pipeline.models.algorithms.network_record import NetworkHyper
 from quant_pipeline.models.fitted import Samples, learning_curve
 from quant_pipeline.models.networks.blocks import LearnsItsOwnWay, reads_instruments_alone, score_block
+from quant_pipeline.models.networks.copies import can_be_copied, threads_of_torch
 from quant_pipeline.models.networks.cube import Block, SessionCube
-from quant_pipeline.models.networks.groups import InstrumentGroups, threads_of_torch
+from quant_pipeline.models.networks.groups import InstrumentGroups
 from quant_pipeline.models.networks.importance import network_importance
 from quant_pipeline.models.networks.losses import LOSSES
 from quant_pipeline.models.networks.scoring import FittedNetwork
@@ -212,7 +213,7 @@ class NetworkTraining:
 
 
 def _divide(network: nn.Module, hyper: NetworkHyper, device: torch.device, seed: int) -> InstrumentGroups | None:
-    if hyper.threads == 1 or device.type != "cpu" or not reads_instruments_alone(network):
+    if hyper.threads == 1 or device.type != "cpu" or not (reads_instruments_alone(network) and can_be_copied(network)):
         return None
     return InstrumentGroups(network, hyper.threads, seed)
 

@@ -1,0 +1,117 @@
+"""Copies of a network that share its parameters, so that several threads compute with it at the same time.
+
+A network may keep in itself what it computes, such as the weights of its attention. Threads that called the same one
+would read what another of them has just kept there.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FunctionType
+from typing import Any, TypeVar
+from weakref import ReferenceType
+
+import torch
+from torch import nn
+
+from quant_pipeline.common.cores import map_on_cores
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@contextmanager
+def threads_of_torch(count: int) -> Iterator[None]:
+    """Let the operations that the calling thread calls use so many threads for the length of a block.
+
+    Threads that begin within the block start with as many. Where several of them have such a block of their own, the
+    thread that waits for them has one around them: torch has one number for new threads, and the last block that
+    ends sets it.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def sharing_copy(network: nn.Module, *, with_buffers: bool = False) -> nn.Module:
+    """Copy a network; the copy has parameters of its own, with gradients of their own, that share the values.
+
+    Parameters
+    ----------
+    network
+        On any device; see `can_be_copied`.
+    with_buffers
+        Whether buffers are shared as well.
+    """
+    shared: dict[int, Any] = {id(each): nn.Parameter(each.data, each.requires_grad) for each in network.parameters()}
+    if with_buffers:
+        shared |= {id(each): each.detach() for each in network.buffers()}
+    return copy.deepcopy(network, shared)
+
+
+def can_be_copied(network: nn.Module) -> bool:
+    """Return whether a copy of a network is whole, and computes without the network.
+
+    It is not where Python cannot copy an attribute, such as a lock or a result that still has its history, and where
+    a function that the network holds, such as a hook, has taken the network itself or a table of it into its closure.
+    """
+    if any(_points_outside(value) for module in network.modules() for value in _held(module)):
+        return False
+    try:
+        sharing_copy(network)
+    except (copy.Error, TypeError, ValueError, AttributeError, RuntimeError):
+        return False
+    return True
+
+
+def map_with_copies(
+    function: Callable[[nn.Module, Item], Result], network: nn.Module, items: Sequence[Item]
+) -> list[Result]:
+    """Call a function for every item, on all cores that there are, each time with a copy of a network of its own.
+
+    Results have the same bits on any number of cores, whatever the network keeps in itself.
+
+    Parameters
+    ----------
+    function
+        Takes a copy of the network and an item. Operations of torch use one thread within it.
+    network
+        On the CPU. One that cannot be copied is called itself, for one item after the other.
+    items
+        What the function is called with.
+
+    Returns
+    -------
+    list
+        In the order of the items.
+    """
+
+    def call(item: Item) -> Result:
+        with threads_of_torch(1):
+            return function(sharing_copy(network), item)
+
+    with threads_of_torch(1):
+        if can_be_copied(network):
+            return map_on_cores(call, items)
+        return [function(network, item) for item in items]
+
+
+def _held(module: nn.Module) -> Iterator[object]:
+    """Yield the attributes of a module, and what lies in those that are tables or lists, as hooks do."""
+    for value in vars(module).values():
+        yield value
+        if isinstance(value, dict):
+            yield from value.values()
+        elif isinstance(value, list | tuple | set):
+            yield from value
+
+
+def _points_outside(value: object) -> bool:
+    if isinstance(value, ReferenceType):
+        return isinstance(value(), nn.Module)
+    return isinstance(value, FunctionType) and value.__closure__ is not None
