@@ -29,7 +29,7 @@ def test_this_process_has_one_thread():
 
 def test_libraries_that_are_loaded_already_are_told():
     with threadpool_limits(limits=2, user_api="blas"):
-        assert set(threads()) == {2}
+        assert max(threads()) == 2
         use_one_thread()
         assert set(threads()) == {1}
 
