@@ -93,7 +93,7 @@ def test_a_market_until_a_session_is_the_one_that_is_built_from_what_was_known(r
     if rules.price_limits:
         codes = {name: f"SH6000{number:02d}" for number, name in enumerate(sorted(bars["instrument"].unique()))}
         bars, actions = (table.assign(instrument=table["instrument"].map(codes)) for table in (bars, actions))
-    # Two bars at the end of one that nobody has traded before: of the first no close is known.
+    # An instrument that is listed near the end: two bars, of which the first has no close.
     late = bars.groupby("instrument").tail(1).iloc[[0, 0]].assign(date=sessions[[100, 110]], close=[np.nan, 5.0])
     late["instrument"] = late["instrument"].str[:-1] + "9"
     bars = pd.concat([bars, late], ignore_index=True)

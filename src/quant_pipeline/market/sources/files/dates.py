@@ -23,7 +23,7 @@ _EPOCHS = (
 _EXCEL = (25_569, 60_000)
 _COMPACT = (18_000_101, 22_001_231)
 _EPOCH_OF_EXCEL = pd.Timestamp("1899-12-30")
-_YEARS = (1700, 2200)
+YEARS = (1700, 2200)
 """First and last year of a date: nanoseconds, which wrap silently, reach from 1678 to 2261."""
 
 _TIME = r"(?:[T ]+(?P<hour>\d{1,2}):?(?P<minute>\d{2})(?::?(?P<second>\d{2})(?:\.\d+)?)?)?"
@@ -179,8 +179,7 @@ def _stamps(column: pd.Series) -> _Parts | None:
         ]
         local = pd.Series(pd.NaT, index=column.index, dtype="datetime64[ns]")
         local[cells.index] = [
-            stamp.tz_localize(None).as_unit("ns") if _YEARS[0] <= stamp.year <= _YEARS[1] else pd.NaT
-            for stamp in stamps
+            stamp.tz_localize(None).as_unit("ns") if YEARS[0] <= stamp.year <= YEARS[1] else pd.NaT for stamp in stamps
         ]
         offset = pd.Series(np.nan, index=column.index)
         offset[cells.index] = offsets
@@ -196,7 +195,7 @@ def _stamps(column: pd.Series) -> _Parts | None:
 
 def _in_reach(moments: np.ndarray) -> np.ndarray:
     """Return moments of any unit in nanoseconds; those of a year that no date has are missing."""
-    first, end = np.datetime64(f"{_YEARS[0]}-01-01"), np.datetime64(f"{_YEARS[1] + 1}-01-01")
+    first, end = np.datetime64(f"{YEARS[0]}-01-01"), np.datetime64(f"{YEARS[1] + 1}-01-01")
     is_near = (moments >= first) & (moments < end)
     return np.where(is_near, moments, np.datetime64("NaT")).astype("datetime64[ns]")
 
@@ -303,6 +302,6 @@ def _assemble(
         moment = datetime.datetime(year, month, day) + datetime.timedelta(seconds=seconds)
     except ValueError:
         return none
-    if not _YEARS[0] <= year <= _YEARS[1] or seconds > 86_400:
+    if not YEARS[0] <= year <= YEARS[1] or seconds > 86_400:
         return none
     return np.datetime64(moment, "ns"), zone

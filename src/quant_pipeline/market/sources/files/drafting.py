@@ -97,7 +97,7 @@ def join_readings(readings: list[Reading], options: FilesMarketParameters) -> Dr
     for name, default in _OPTIONAL.items():
         if name not in rows:
             rows[name] = default
-        elif default == default:
+        elif not np.isnan(default):
             rows[name] = rows[name].fillna(default)
     rows["suspended"] = rows["suspended"].fillna(False).astype(bool) if "suspended" in rows else False
     if options.price_unit is not None:

@@ -19,11 +19,12 @@ import pandas as pd
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.common.text_lines import lines_of
 from quant_pipeline.market.qlib_provider import folder_name
+from quant_pipeline.market.sources.files.dates import YEARS
 
 ENDING: Final = ".day.bin"
-_FIRST: Final = pd.Timestamp("1700-01-01")
-_LAST: Final = pd.Timestamp("2200-12-31")
-"""Days that nanoseconds, which are counted in, reach for sure."""
+_FIRST: Final = pd.Timestamp(YEARS[0], 1, 1)
+_LAST: Final = pd.Timestamp(YEARS[1], 12, 31)
+"""Days that a date may be."""
 
 
 class Stored(NamedTuple):
