@@ -27,6 +27,10 @@ class FactorError(QuantPipelineError):
     """A factor expression cannot be parsed or evaluated."""
 
 
+class MachineCodeError(QuantPipelineError):
+    """A kernel cannot be compiled, or is called with other arguments than it was compiled for."""
+
+
 class ModelError(QuantPipelineError):
     """A model or its bundle cannot be trained, verified or used."""
 

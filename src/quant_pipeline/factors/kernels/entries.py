@@ -5,74 +5,9 @@ With ``NUMBA_DISABLE_JIT=1`` the functions run as Python, as all of numba's do.
 
 from __future__ import annotations
 
-import ctypes
-import threading
 from functools import partial
-from typing import Any
 
-from quant_pipeline.common.exceptions import FactorError
-from quant_pipeline.common.numba_settings import is_compilation_off
-from quant_pipeline.factors.kernels.machine_code import load_machine_code
-from quant_pipeline.factors.kernels.signatures import Array, Kernel, flatten, layout_of
-
-
-class KernelLibrary:
-    """Kernels whose machine code is kept in one file and loaded at the first call.
-
-    Parameters
-    ----------
-    name
-        Name of the file.
-    kernels
-        What it holds.
-    """
-
-    def __init__(self, name: str, *kernels: Kernel):
-        self._name = name
-        self._kernels = kernels
-        self._engine: Any = None  # Owns the machine code.
-        self._functions: dict[str, Any] = {}
-        self._loading = threading.Lock()
-
-    def call(self, kernel: Kernel, *arguments: Any) -> None:
-        """Run a kernel; other threads run meanwhile.
-
-        Raises
-        ------
-        FactorError
-            When an argument has another type or layout than the machine code was compiled for.
-        """
-        if is_compilation_off():
-            kernel.function()(*arguments)
-            return
-        labels = (f"argument {number} of {kernel.name}" for number in range(1, len(arguments) + 1))
-        given = zip(arguments, kernel.parameters, labels, strict=True)
-        numbers = [number for argument, parameter, label in given for number in flatten(argument, parameter, label)]
-        result, exception = ctypes.c_void_p(), ctypes.c_void_p()
-        status = self._function(kernel)(ctypes.addressof(result), ctypes.addressof(exception), *numbers)
-        if status != 0:
-            raise FactorError(f"{kernel.name} failed with status {status}; set NUMBA_DISABLE_JIT=1 to see where")
-
-    def _function(self, kernel: Kernel) -> Any:
-        if not self._functions:
-            with self._loading:
-                if not self._functions:
-                    self._functions = self._load()
-        return self._functions[kernel.name]
-
-    def _load(self) -> dict[str, Any]:
-        self._engine = load_machine_code(self._name, repr(self._kernels), self._compile)
-        functions = {}
-        for kernel in self._kernels:
-            convention = ctypes.CFUNCTYPE(ctypes.c_int32, *layout_of(kernel.parameters))
-            functions[kernel.name] = convention(self._engine.get_function_address(kernel.name))
-        return functions
-
-    def _compile(self) -> bytes:
-        from quant_pipeline.factors.kernels.compiling import emit_machine_code
-
-        return emit_machine_code(self._kernels)
-
+from quant_pipeline.common.machine_code import Array, Kernel, KernelLibrary
 
 _HERE = __name__.rpartition(".")[0]
 _TABLE, _SINGLES, _DOUBLES = Array("int64", 2), Array("float32", 2), Array("float64", 2)

@@ -2,7 +2,7 @@
 
 numba's calling convention (developer manual, "Notes on Numba's architecture"): a place for the result and one for an
 exception come first; an array is passed as its owners, its number of elements, their size, their address, its shape
-and its strides; a tuple as its members. `compiling` compares this with what numba has compiled.
+and its strides; a tuple as its members. `emission` compares this with what numba has compiled.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from quant_pipeline.common.exceptions import FactorError
+from quant_pipeline.common.exceptions import MachineCodeError
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def flatten(argument: Any, parameter: Parameter, index: str) -> list[int | None]
 
     Raises
     ------
-    FactorError
+    MachineCodeError
         When the argument is none that the code was compiled for; ``index`` names it.
     """
     if isinstance(parameter, Array):
@@ -87,7 +87,7 @@ def flatten(argument: Any, parameter: Parameter, index: str) -> list[int | None]
     if not isinstance(parameter, tuple):
         return [operator.index(argument)]
     if not isinstance(argument, tuple) or len(argument) != len(parameter):
-        raise FactorError(f"{index} must be a tuple of {len(parameter)}")
+        raise MachineCodeError(f"{index} must be a tuple of {len(parameter)}")
     parts = enumerate(zip(argument, parameter, strict=True))
     return [number for k, (value, part) in parts for number in flatten(value, part, f"{index}[{k}]")]
 
@@ -95,7 +95,7 @@ def flatten(argument: Any, parameter: Parameter, index: str) -> list[int | None]
 def _flatten_array(array: Any, parameter: Array, index: str) -> list[int | None]:
     fits = isinstance(array, np.ndarray) and array.dtype == parameter.dtype and array.ndim == parameter.ndim
     if not fits or not array.flags.carray:
-        raise FactorError(
+        raise MachineCodeError(
             f"{index} must be a writable array of {parameter.dtype} with {parameter.ndim} dimensions and its rows one "
             "after another in memory; make one by numpy.array(…, order='C')"
         )

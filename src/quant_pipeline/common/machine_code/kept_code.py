@@ -37,9 +37,9 @@ _SETTINGS = (
 
 
 @cache
-def digest_sources() -> str:
-    """Digest of the sources of all kernels."""
-    return digest_files(Path(__file__).parent.glob("*.py"))
+def digest_sources(folder: Path) -> str:
+    """Digest of the sources of the kernels of a folder, and of what makes machine code of them."""
+    return digest_files([*folder.glob("*.py"), *Path(__file__).parent.glob("*.py")])
 
 
 def _processor() -> tuple[str, str]:
@@ -58,13 +58,15 @@ def host_machine() -> Any:
     return target.create_target_machine(cpu=name, features=features, opt=3, codemodel="jitdefault", jit=True)
 
 
-def load_machine_code(name: str, signatures: str, compile_anew: Callable[[], bytes]) -> Any:
+def load_machine_code(name: str, folder: Path, signatures: str, compile_anew: Callable[[], bytes]) -> Any:
     """Load kept machine code, or compile and keep it.
 
     Parameters
     ----------
     name
         Name of the file.
+    folder
+        Where the sources of the kernels lie, and by default the code that is kept.
     signatures
         What else belongs to the digest.
     compile_anew
@@ -75,13 +77,13 @@ def load_machine_code(name: str, signatures: str, compile_anew: Callable[[], byt
     llvmlite.binding.ExecutionEngine
         Knows the addresses of the functions, which live as long as it does.
     """
-    digest = _digest(signatures)
-    folders = list(folders_of_kept_code(Path(__file__)))
+    digest = _digest(folder, signatures)
+    folders = list(folders_of_kept_code(folder / name))
     file = f"{name}-{digest.hex()[:16]}.bin"
-    code = next((code for folder in folders if (code := _read(folder / file, digest)) is not None), None)
+    code = next((code for place in folders if (code := _read(place / file, digest)) is not None), None)
     if code is None:
         code = compile_anew()
-        if not any(_write(folder / file, digest, code) for folder in folders):
+        if not any(_write(place / file, digest, code) for place in folders):
             logger.warning(
                 "No folder for compiled kernels can be written: every process will compile them again. "
                 "Set NUMBA_CACHE_DIR to one that can."
@@ -92,11 +94,11 @@ def load_machine_code(name: str, signatures: str, compile_anew: Callable[[], byt
     return engine
 
 
-def _digest(signatures: str) -> bytes:
+def _digest(folder: Path, signatures: str) -> bytes:
     settings = [numba_setting(setting) for setting in _SETTINGS]
     versions = [sys.implementation.cache_tag, version("numba"), version("llvmlite")]
     triple = llvm.get_default_triple()
-    parts = [digest_sources(), signatures, versions, triple, _processor(), settings]
+    parts = [digest_sources(folder), signatures, versions, triple, _processor(), settings]
     return hashlib.sha256(repr(parts).encode()).digest()
 
 
