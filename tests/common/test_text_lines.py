@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from quant_pipeline.common.text_lines import end_of_lines, first_lines_of, lines_of
+from quant_pipeline.common.text_lines import count_blank_lines, end_of_lines, first_lines_of, lines_of
 
 TEXTS = [
     "",
@@ -32,3 +32,12 @@ def test_lines_are_those_of_a_file_that_is_opened_as_text(text):
 def test_no_more_signs_than_are_said_are_looked_at():
     assert first_lines_of("abc\ndef", 5, 2) == ["ab"]
     assert first_lines_of("abc\ndef", 5, 5) == ["abc", "d"]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("", 0), ("\n", 1), ("\r\na", 1), ("\r\r\na", 2), (" \t\n\r \ra\n\n", 3), ("a\n\n", 0), ("\x0c\n", 0), ("\n ", 1)],
+)
+def test_blank_lines_are_counted_up_to_the_first_that_is_not(text, number):
+    assert count_blank_lines(text, 0) == number
+    assert count_blank_lines(f"date\n{text}", len("date\n")) == number

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 _END = re.compile(r"\r\n?|\n")
+_BLANK = re.compile(r"[ \t]*(?:\r\n?|\n)")
 
 
 def lines_of(text: str) -> list[str]:
@@ -36,3 +37,11 @@ def end_of_lines(text: str, number: int) -> int:
             return len(text)
         end = found.end()
     return end
+
+
+def count_blank_lines(text: str, start: int) -> int:
+    """Count the blank lines that follow a place, up to the first one that is not."""
+    number = 0
+    while (found := _BLANK.match(text, start)) is not None:
+        start, number = found.end(), number + 1
+    return number

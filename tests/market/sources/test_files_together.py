@@ -146,6 +146,25 @@ def test_lines_of_an_old_mac_are_read_one_by_one_where_one_is_damaged(tmp_path):
     assert len(reading.rows) == len(rows())
 
 
+@pytest.mark.parametrize("text", [PLAIN, QUOTED, ODD["of an empty cell"]], ids=["plain", "quoted", "odd"])
+@pytest.mark.parametrize("blank", ["\n", "\r\n", " \n\t\n", "\n" * 40, ",,,,,,,,\n\n"])
+def test_blank_lines_below_the_header_take_no_bar(tmp_path, text, blank):
+    text = text.replace("\n", f"\n{blank}", 1).replace("2024-01-10,", f"{blank}2024-01-10,")
+    files = write(tmp_path, [text] * 2)
+    require_alone_and_together(files, tmp_path)
+    for reading in read_files(files, tmp_path):
+        assert reading.rows["line"].iloc[0] == blank.count("\n") + 2
+        assert len(reading.rows) == len(rows())
+
+
+@pytest.mark.parametrize("end", ["\r\r\n", "\r\n\r\n", "\r\r", "\n\n"])
+def test_lines_may_end_twice(tmp_path, end):
+    files = write(tmp_path, [PLAIN.replace("\n", end)] * 2)
+    require_alone_and_together(files, tmp_path)
+    for reading in read_files(files, tmp_path):
+        assert len(reading.rows) == len(rows())
+
+
 @pytest.mark.parametrize("place", [1, 29, 30])
 def test_a_line_of_more_names_is_the_header_beneath_a_known_one(tmp_path, place):
     own = ",".join(f"x{number}" for number in range(10))

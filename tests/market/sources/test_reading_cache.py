@@ -2,13 +2,16 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 
+from quant_pipeline.common import text_lines
 from quant_pipeline.common.checked_arrow import open_checked, write_checked
-from quant_pipeline.market.sources.files import FilesMarketParameters
+from quant_pipeline.market import chinese_codes
+from quant_pipeline.market.sources.files import FilesMarketParameters, instrument_names, parsing, reading_cache
 from quant_pipeline.market.sources.files.reading_cache import ReadingCache
 from tests.helpers.bar_texts import HEADER, rows
 
@@ -124,3 +127,31 @@ def test_a_correction_of_the_same_length_that_sets_the_time_back_is_read(tmp_pat
     shutil.copy2(other, files[1])
     require_as_without_a_cache(files, cache)
     assert [set(reading.rows["low"]) for reading in read(files, cache)] == [{98.5}, {98.5}, {99.5}]
+
+
+@pytest.fixture
+def forget_versions():
+    reading_cache.versions_of_reading.cache_clear()
+    yield
+    reading_cache.versions_of_reading.cache_clear()
+
+
+@pytest.mark.parametrize("changed", ["digest_files", "version"])
+def test_entries_of_other_code_or_libraries_are_not_used(tmp_path, files, forget_versions, monkeypatch, changed):
+    cache = tmp_path / "cache"
+    read(files, cache)
+    before = set(cache.iterdir())
+    reading_cache.versions_of_reading.cache_clear()
+    monkeypatch.setattr(reading_cache, changed, lambda of: "of another one")
+    require_as_without_a_cache(files, cache)
+    after = set(cache.iterdir())
+    assert len(after) == len(before) == len(files)
+    assert after.isdisjoint(before)
+
+
+def test_entries_are_of_every_module_that_reads_files(forget_versions, monkeypatch):
+    digested = []
+    monkeypatch.setattr(reading_cache, "digest_files", digested.extend)
+    reading_cache.versions_of_reading()
+    modules = (chinese_codes, instrument_names, parsing, reading_cache, text_lines)
+    assert {Path(module.__file__) for module in modules} <= set(digested)

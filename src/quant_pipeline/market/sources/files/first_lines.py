@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from quant_pipeline.common.text_lines import first_lines_of
+from quant_pipeline.common.text_lines import count_blank_lines, end_of_lines, first_lines_of
 from quant_pipeline.market.sources.files.header import Header, find_header
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.raw_table import FIRST_LINES
@@ -77,11 +77,16 @@ def _reader(lines: list[str], separator: str, strict: bool = False) -> _csv.Read
 
 
 def header_of(text: str, separator: str, options: FilesMarketParameters) -> Header:
-    """Find the header of a text, and how many lines of the text there are before it and before its rows."""
+    """Find the header of a text, and how many lines of the text there are before it and before its rows.
+
+    Blank lines below the header are before its rows.
+    """
     rows = first_rows(text, separator)
     header = find_header(rows.cells, options.columns)
     ends = [0, *rows.ends]
-    return replace(header, lines=ends[header.lines], title_lines=ends[header.title_lines])
+    lines = ends[header.lines]
+    lines += count_blank_lines(text, end_of_lines(text, lines))
+    return replace(header, lines=lines, title_lines=ends[header.title_lines])
 
 
 def title_of(text: str, header: Header) -> str:

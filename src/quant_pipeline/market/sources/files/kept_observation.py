@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import suppress
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,10 +16,10 @@ import pandas as pd
 import pyarrow as pa
 
 from quant_pipeline.common.checked_arrow import open_checked, write_checked
-from quant_pipeline.common.compilation import digest_files
 from quant_pipeline.market.sources.files.observation import observe
 from quant_pipeline.market.sources.files.observed_market import Observation
 from quant_pipeline.market.sources.files.options import AUTO, FilesMarketParameters
+from quant_pipeline.market.sources.files.reading_cache import versions_of_reading
 from quant_pipeline.market.sources.folder_state import states_of
 
 logger = logging.getLogger(__name__)
@@ -66,15 +64,7 @@ def _asked(folder: Path, options: FilesMarketParameters) -> dict[str, Any]:
     """Return what an observation depends on, but for the calendar: the files, the options, and how files are read."""
     read_by = options.model_dump(mode="json", include=set(FilesMarketParameters.model_fields) - {"calendar"})
     files = states_of(folder, options.model_dump())
-    return {"folder": str(folder.resolve()), "files": files, "options": read_by, "code": _versions_of_reading()}
-
-
-@cache
-def _versions_of_reading() -> list[str]:
-    """Return what decides how files are read: our own modules, and the libraries of tables and of calendars."""
-    market = Path(__file__).parents[2]
-    own = digest_files([*market.glob("*.py"), *Path(__file__).parent.glob("*.py")])
-    return [own, *(version(library) for library in ("exchange_calendars", "pandas", "pyarrow"))]
+    return {"folder": str(folder.resolve()), "files": files, "options": read_by, "code": versions_of_reading()}
 
 
 def _load(file: Path, asked: dict[str, Any], calendar: str) -> Observation | None:

@@ -254,10 +254,10 @@ def _cells(text: str, separator: str, header: Header) -> tuple[pd.DataFrame, np.
     cells = cells.iloc[:, :width].reindex(columns=range(width))
     cells.columns = header.columns()
     lines = np.arange(len(cells)) + header.lines + 1
-    if not any(f"{end}{start}" in text for end in "\r\n" for start in (separator, " ", "\n", "\r\n", '"')):
+    if not any(f"{end}{start}" in text for end in "\r\n" for start in (separator, " ", "\t", "\n", "\r", '"')):
         return cells, lines, damaged
-    blank = np.ones(len(cells), dtype=bool)
-    for index in range(width):
+    blank = np.array(cells.iloc[:, 0].str.strip() == "", dtype=bool)
+    for index in range(1, width):
         blank &= (cells.iloc[:, index].isna() | (cells.iloc[:, index] == "")).to_numpy(dtype=bool)
     return cells[~blank].reset_index(drop=True), lines[~blank], damaged
 

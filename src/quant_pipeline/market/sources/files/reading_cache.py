@@ -4,7 +4,8 @@ Files that are read together have no entry: reading them takes less than keeping
 adds a line to each of them, would have all entries written again. Another file has one entry for a way of reading it.
 The entry says how large the file was and when it was changed; where that is the same, it stands for the file.
 Where the file begins with the lines that were read, byte for byte, what follows is read and put behind them; a file
-whose past was corrected is read whole. What cannot be kept, or is damaged, is read as if there were no cache.
+whose past was corrected is read whole. What cannot be kept, or is damaged, is read as if there were no cache. Entries
+are of the modules that read files as they are now: after a change of one, or of a library, files are read again.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from quant_pipeline.common import text_lines
 from quant_pipeline.common.checked_arrow import open_checked, write_checked
+from quant_pipeline.common.compilation import digest_files
 from quant_pipeline.common.cores import each_on_cores
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.parsing import Reading, name_of, read_file, read_tail
@@ -30,7 +35,6 @@ from quant_pipeline.market.sources.files.reading_together import TOGETHER, read_
 
 logger = logging.getLogger(__name__)
 
-VERSION = 13
 ENDING = ".arrow"
 _FORMER = ".parquet"
 _FACTS = b"reading"
@@ -132,10 +136,18 @@ class ReadingCache:
                     entry.unlink(missing_ok=True)
 
 
+@cache
+def versions_of_reading() -> list[str]:
+    """Return what decides how files are read: our own modules, and the libraries of tables and of calendars."""
+    folder = Path(__file__).parent
+    own = [*folder.glob("*.py"), *folder.parents[1].glob("*.py"), Path(text_lines.__file__)]
+    return [digest_files(own), *(version(library) for library in ("exchange_calendars", "pandas", "pyarrow"))]
+
+
 def _entry_of(file: Path, folder: Path, options: FilesMarketParameters) -> str:
     # Links of several names may lead to one file, and an instrument may be called after the name.
     names = f"{file.resolve()}|{name_of(file, folder)}"
-    text = f"{VERSION}|{names}|{options.bars}|{options.of_parsing()}"
+    text = f"{versions_of_reading()}|{names}|{options.bars}|{options.of_parsing()}"
     return f"{hashlib.sha256(os.fsencode(text)).hexdigest()[:32]}{ENDING}"
 
 
