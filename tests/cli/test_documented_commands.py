@@ -54,7 +54,7 @@ ELSEWHERE = {
     "kedro account new mine --from sim": "test_scenarios.py",
     "kedro run --env mine --pipelines ingestion,post_trade,prediction,order_generation": "test_scenarios.py",
     "kedro account show --env mine": "test_scenarios.py",
-    "kedro models train --workers 2": "test_training_at_large.py",
+    "kedro models train --cluster 2": "test_training_at_large.py",
     "kedro run --pipelines training": "test_training_at_large.py",
     "kedro backtest list": "test_backtests.py",
     "kedro backtest compare own narrow": "test_backtests.py",

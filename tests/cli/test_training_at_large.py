@@ -80,7 +80,7 @@ def test_orders_after_retraining_one_model_name_the_new_bundle_or_are_refused(pr
 
 @pytest.mark.slow  # Three processes that import everything.
 def test_models_train_side_by_side_on_two_workers_with_their_own_runs(project):
-    done = project.run_process("kedro models train --workers 2")
+    done = project.run_process("kedro models train --cluster 2")
     assert "trained lightgbm_alpha158, ridge_alpha158, gru_alpha158" in done.stdout
     with sqlite3.connect(project.path / "mlflow.db") as connection:
         newest = connection.execute(

@@ -45,7 +45,7 @@ SPLIT = parameters(AS_OF)["split"]
 @pytest.fixture(scope="module")
 def client():
     """A cluster of two processes."""
-    with connect(None, 2) as client:
+    with connect(2) as client:
         yield client
 
 

@@ -1,4 +1,4 @@
-"""``kedro run`` with ``--params`` of expressions and lists, one message for unknown names, and an exit status."""
+"""``kedro run`` with ``--cluster``, ``--params`` of expressions, one message for unknown names, and an exit status."""
 
 from __future__ import annotations
 
@@ -84,11 +84,41 @@ def end_with_status(callback: Callable[..., Any]) -> Callable[..., Any]:
     return ending
 
 
+def name_cluster(callback: Callable[..., Any]) -> Callable[..., Any]:
+    """Make ``--cluster`` the parameter of that name.
+
+    Raises
+    ------
+    click.UsageError
+        When ``--params`` names a cluster, too.
+    ConfigurationError
+        When it is neither an address nor a number of processes.
+    """
+
+    @wraps(callback)
+    def naming(*arguments: Any, cluster: str | None, params: dict[str, Any], **options: Any) -> Any:
+        if cluster is not None:
+            from quant_pipeline.project.cluster import require_cluster
+
+            if "cluster" in params:
+                raise click.UsageError("--cluster and `cluster` of --params name a cluster; leave one of them out")
+            params = params | {"cluster": require_cluster(cluster)}
+        return callback(*arguments, params=params, **options)
+
+    return naming
+
+
+CLUSTER = click.Option(
+    ["--cluster"],
+    help="Compute on the workers of a Dask scheduler, tcp://host:8786, or on as many processes of this machine.",
+)
+
+
 def _adapted(command: click.Command) -> click.Command:
     own = copy.copy(command)
     if own.callback is not None:
-        own.callback = end_with_status(tell_unknown_names(own.callback))
-    own.params = [copy.copy(option) for option in command.params]
+        own.callback = end_with_status(tell_unknown_names(name_cluster(own.callback)))
+    own.params = [*(copy.copy(option) for option in command.params), CLUSTER]
     for option in own.params:
         if option.name == "params":
             option.callback = read_parameters

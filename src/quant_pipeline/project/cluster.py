@@ -25,16 +25,42 @@ SECONDS_FOR_A_WORKER = 60.0
 """Seconds for which it waits for the first worker of that scheduler."""
 
 
+SCHEMES = ("tcp://", "tls://")
+
+
+def require_cluster(named: object) -> str | int:
+    """Return what names a cluster, as a command line or a parameter says it.
+
+    Parameters
+    ----------
+    named
+        Address of a scheduler, or a number of processes to start on this machine.
+
+    Raises
+    ------
+    ConfigurationError
+        When it is neither.
+    """
+    if isinstance(named, str) and named.isdecimal():
+        named = int(named)
+    if isinstance(named, int) and not isinstance(named, bool) and named > 0:
+        return named
+    if isinstance(named, str) and named.startswith(SCHEMES):
+        return named
+    raise ConfigurationError(
+        f"`cluster` is {named!r}; it should be the address of a Dask scheduler, such as tcp://10.0.0.5:8786, or a "
+        "number of processes to start on this machine"
+    )
+
+
 @contextmanager
-def connect(address: str | None, workers: int) -> Iterator[Client]:
+def connect(where: str | int) -> Iterator[Client]:
     """Connect to a cluster, or start one on this machine that ends with the block.
 
     Parameters
     ----------
-    address
-        Address of a scheduler, ``tcp://host:8786``; None starts a cluster of processes here.
-    workers
-        Processes of a cluster here.
+    where
+        Address of a scheduler, or a number of processes to start here, see `require_cluster`.
 
     Raises
     ------
@@ -46,25 +72,25 @@ def connect(address: str | None, workers: int) -> Iterator[Client]:
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise ConfigurationError("a cluster needs dask.distributed: pip install 'quant_pipeline[cluster]'") from error
-    if address is None:
+    if isinstance(where, int):
         with (
             # A process that was killed is started again, however long that takes on a busy machine.
             dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"}),
-            LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+            LocalCluster(n_workers=where, threads_per_worker=1, dashboard_address=None) as cluster,
             Client(cluster, set_as_default=False) as client,
         ):
             yield client
         return
     try:
-        client = Client(address, timeout=SECONDS_FOR_AN_ANSWER, set_as_default=False)
+        client = Client(where, timeout=SECONDS_FOR_AN_ANSWER, set_as_default=False)
     except OSError as error:
-        raise ConfigurationError(f"no Dask scheduler answers at {address}; start it, or leave it out") from error
+        raise ConfigurationError(f"no Dask scheduler answers at {where}; start it, or leave it out") from error
     with client:
         try:
             client.wait_for_workers(1, timeout=SECONDS_FOR_A_WORKER)
         except TimeoutError as error:
             raise ConfigurationError(
-                f"the Dask scheduler at {address} has no workers; start some: dask worker {address}"
+                f"the Dask scheduler at {where} has no workers; start some: dask worker {where}"
             ) from error
         yield client
 
@@ -127,9 +153,9 @@ def run_namespace(sessions: Sessions, namespace: str) -> None:
     from kedro.framework.startup import bootstrap_project
 
     bootstrap_project(sessions.project)
-    session = KedroSession.create(
-        sessions.project, env=sessions.env, runtime_params=sessions.params, save_on_close=False
-    )
+    # Its tasks are computed here: the workers of the cluster are taken by the sessions, this one among them.
+    params = sessions.params | {"cluster": None}
+    session = KedroSession.create(sessions.project, env=sessions.env, runtime_params=params, save_on_close=False)
     with session, share_of_memory(memory_of_task()), on_one_core():
         session.run(pipeline_names=[sessions.pipeline], namespaces=[namespace])
 

@@ -107,8 +107,7 @@ class ClusterWorkers:
         """
         with self._lock:
             if self._client is None:
-                address, workers = (self._where, 0) if isinstance(self._where, str) else (None, self._where)
-                self._client = self._opened.enter_context(connect(address, workers))
+                self._client = self._opened.enter_context(connect(self._where))
                 places = self._client.nthreads()
                 logger.info(
                     "tasks run on %d workers with %d threads at %s",

@@ -2,28 +2,36 @@
 
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
 
 from quant_pipeline.common import tasks
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.project.hooks.cluster import ClusterHooks
 
 
-def hooks_of(where):
-    hooks = ClusterHooks()
-    hooks.after_context_created(SimpleNamespace(config_loader={"parameters": {"cluster": where}}))
-    return hooks
+@pytest.fixture
+def hooks_of(project_path):
+    def make(where):
+        hooks = ClusterHooks()
+        bootstrap_project(project_path)
+        named = {"cluster": where}
+        with KedroSession.create(project_path, env="sim", runtime_params=named, save_on_close=False) as session:
+            hooks.after_context_created(session.load_context())
+        return hooks
+
+    return make
 
 
 @pytest.mark.parametrize("where", ["10.0.0.5:8786", "http://10.0.0.5", 0, -1, True, 2.5, "", {"address": "tcp://a:1"}])
-def test_what_is_no_cluster_is_refused(where):
+def test_what_is_no_cluster_is_refused(hooks_of, where):
     with pytest.raises(ConfigurationError, match=r"^`cluster` is .*such as tcp://10\.0\.0\.5:8786, or a number"):
         hooks_of(where).before_pipeline_run()
 
 
-def test_a_cluster_is_not_asked_for_before_the_first_task():
+def test_a_cluster_is_not_asked_for_before_the_first_task(hooks_of):
     """Nothing answers at this address: the daily run and executions do not care."""
     hooks = hooks_of("tcp://127.0.0.1:9")
     hooks.before_pipeline_run()
@@ -32,7 +40,7 @@ def test_a_cluster_is_not_asked_for_before_the_first_task():
     assert tasks._workers is None
 
 
-def test_a_run_without_a_cluster_computes_here():
+def test_a_run_without_a_cluster_computes_here(hooks_of):
     hooks = hooks_of(None)
     hooks.before_pipeline_run()
     assert tasks.places_elsewhere() == 0

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kedro.framework.hooks import hook_impl
 
-from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.tasks import tasks_on
 
 if TYPE_CHECKING:
+    from kedro.config import AbstractConfigLoader
     from kedro.framework.context import KedroContext
 
 PARAMETER = "cluster"
-SCHEMES = ("tcp://", "tls://")
 
 
 class ClusterHooks:
@@ -24,7 +23,7 @@ class ClusterHooks:
     """
 
     def __init__(self) -> None:
-        self._loader: Any = {}
+        self._loader: AbstractConfigLoader | None = None
         self._held = ExitStack()
 
     @hook_impl
@@ -42,18 +41,14 @@ class ClusterHooks:
             When the parameter is neither an address nor a number of processes.
         """
         self._held.close()
-        where = self._loader["parameters"].get(PARAMETER) if self._loader else None
+        # A loader of Kedro is an empty dictionary, whatever it can load.
+        where = None if self._loader is None else self._loader["parameters"].get(PARAMETER)
         if where is None:
             return
-        is_number = isinstance(where, int) and not isinstance(where, bool) and where > 0
-        if not is_number and not str(where).startswith(SCHEMES):
-            raise ConfigurationError(
-                f"`{PARAMETER}` is {where!r}; it should be the address of a Dask scheduler, such as "
-                "tcp://10.0.0.5:8786, or a number of processes to start on this machine"
-            )
+        from quant_pipeline.project.cluster import require_cluster
         from quant_pipeline.project.cluster_tasks import ClusterWorkers
 
-        workers = ClusterWorkers(where)
+        workers = ClusterWorkers(require_cluster(where))
         self._held.callback(workers.close)
         self._held.enter_context(tasks_on(workers))
 
