@@ -4,7 +4,6 @@ from hashlib import blake2b
 
 import pytest
 
-NOWHERE = "tcp://127.0.0.1:9"
 RUNS = ("kedro run --pipelines features", "kedro run --pipelines cross_validation --namespaces ridge_alpha158")
 
 
@@ -34,10 +33,12 @@ def test_a_cluster_is_named_once(module_project):
     assert "--cluster and `cluster` of --params name a cluster; leave one of them out" in refused.stderr
 
 
-def test_yaml_names_a_cluster_and_only_runs_that_need_it_reach_for_it(project):
-    local = project.path / "conf/local"
-    local.mkdir(exist_ok=True)
-    (local / "parameters_cluster.yml").write_text(f"cluster: {NOWHERE}\n")
+def test_a_cluster_of_yaml_is_read_and_reached_only_by_runs_that_need_it(project):
+    written = project.path / "conf/local/parameters_cluster.yml"
+    written.parent.mkdir(exist_ok=True)
+    written.write_text("cluster: desk:8786\n")
+    refused = project.run("kedro run --pipelines daily", ok=False)
+    assert "`cluster` is 'desk:8786'; it should be" in refused.stdout + refused.stderr
+    # Nothing answers there.
+    written.write_text("cluster: tcp://127.0.0.1:9\n")
     project.run("kedro run --pipelines daily")
-    refused = project.run("kedro run --pipelines features", ok=False)
-    assert f"no Dask scheduler answers at {NOWHERE}" in " ".join((refused.stdout + refused.stderr).split())
