@@ -12,6 +12,7 @@ SUITES = [
     "tests/evaluation/test_factor_scores.py",
     "tests/factors/test_kernels.py",
     "tests/factors/test_processors.py",
+    "tests/factors/test_sorted_panel.py",
     "tests/strategy",
     "tests/exchange/test_session.py",
     "tests/backtest/test_array_engine.py",

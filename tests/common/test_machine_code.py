@@ -28,8 +28,11 @@ class SmallLibrary(KernelLibrary):
 
 def reverse(library):
     """Run the kernel, check what it has done, and return how often its library was compiled."""
-    values = np.arange(10, dtype=np.float32).reshape(2, 5)
-    library.call(REORDER, values, np.arange(5, dtype=np.uint32)[::-1].copy(), np.empty(5, np.float32))
+    values = np.arange(10, dtype=np.uint32).reshape(2, 5)
+    # Five rows of one session, the last one first.
+    strips = np.array([[4, 3, 2, 1, 0], [0] * 5, [1] * 5, [0] * 5], np.uint32)
+    session = np.array([0, 5])
+    library.call(REORDER, values, session, session.copy(), strips, np.empty(5, np.uint32), np.empty(16, np.int64))
     assert values.tolist() == [[4, 3, 2, 1, 0], [9, 8, 7, 6, 5]]
     return library.compiled
 
@@ -131,10 +134,12 @@ def test_threads_that_come_at_once_compile_once(folder):
 
 SMALL = """
 import numpy as np
-from quant_pipeline.common.machine_code import KernelLibrary
 from quant_pipeline.factors.kernels.entries import REORDER
-values = np.arange(3, dtype=np.float32).reshape(1, 3)
-KernelLibrary("small", REORDER).call(REORDER, values, np.array([2, 0, 1], np.uint32), np.empty(3, np.float32))
+from quant_pipeline.common.machine_code import KernelLibrary
+values = np.arange(3, dtype=np.uint32).reshape(1, 3)
+strips = np.array([[2, 0, 1], [0, 0, 0], [1, 1, 1], [0, 0, 0]], np.uint32)
+room = np.array([0, 3]), np.array([0, 3]), strips, np.empty(3, np.uint32), np.empty(16, np.int64)
+KernelLibrary("small", REORDER).call(REORDER, values, *room)
 print(values.tolist())
 """
 
@@ -142,7 +147,7 @@ print(values.tolist())
 def test_two_processes_that_compile_at_once_leave_one_whole_file(folder):
     command = [sys.executable, "-c", SMALL]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    assert [process.communicate()[0].strip() for process in both] == ["[[2.0, 0.0, 1.0]]"] * 2
+    assert [process.communicate()[0].strip() for process in both] == ["[[2, 0, 1]]"] * 2
     assert len(list(folder.iterdir())) == 1
     assert reverse(SmallLibrary()) == 0
 
@@ -200,22 +205,23 @@ def test_code_that_takes_its_arguments_in_another_way_is_refused():
         _assert_layout(REORDER, module.get_function("reorder"))
 
 
-VALUES, ORDER, COLUMN = np.zeros((2, 4), np.float32), np.arange(4, dtype=np.uint32), np.empty(4, np.float32)
-FROZEN = np.zeros((2, 4), np.float32)
+VALUES, FIRSTS = np.zeros((2, 4), np.uint32), np.array([0, 4])
+REST = FIRSTS.copy(), np.zeros((4, 4), np.uint32), np.empty(4, np.uint32), np.empty(16, np.int64)
+FROZEN = np.zeros((2, 4), np.uint32)
 FROZEN.flags.writeable = False
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((VALUES.astype(np.float64), ORDER, COLUMN), "argument 1 of reorder must be a writable array of float32"),
-        ((VALUES.astype(">f4"), ORDER, COLUMN), "argument 1 of reorder must be a writable array of float32"),
-        ((VALUES[0], ORDER, COLUMN), "argument 1 of reorder .* with 2 dimensions"),
-        ((np.zeros((4, 2), np.float32).T, ORDER, COLUMN), "argument 1 of reorder .* one after another in memory"),
-        ((np.zeros((2, 8), np.float32)[:, :4], ORDER, COLUMN), "argument 1 of reorder .* one after another in memory"),
-        ((FROZEN, ORDER, COLUMN), "argument 1 of reorder must be a writable array"),
-        ((VALUES, ORDER.astype(np.int32), COLUMN), "argument 2 of reorder must be a writable array of uint32"),
-        ((VALUES, ORDER, [0.0] * 4), "argument 3 of reorder must be a writable array"),
+        ((VALUES.astype(np.float64), FIRSTS, *REST), "argument 1 of reorder must be a writable array of uint32"),
+        ((VALUES.astype(">u4"), FIRSTS, *REST), "argument 1 of reorder must be a writable array of uint32"),
+        ((VALUES[0], FIRSTS, *REST), "argument 1 of reorder .* with 2 dimensions"),
+        ((np.zeros((4, 2), np.uint32).T, FIRSTS, *REST), "argument 1 of reorder .* one after another in memory"),
+        ((np.zeros((2, 8), np.uint32)[:, :4], FIRSTS, *REST), "argument 1 of reorder .* one after another in memory"),
+        ((FROZEN, FIRSTS, *REST), "argument 1 of reorder must be a writable array"),
+        ((VALUES, FIRSTS.astype(np.int32), *REST), "argument 2 of reorder must be a writable array of int64"),
+        ((VALUES, [0, 4], *REST), "argument 2 of reorder must be a writable array"),
     ],
     ids=["type", "byte order", "dimensions", "transposed", "with gaps", "read-only", "short numbers", "list"],
 )
@@ -226,7 +232,7 @@ def test_another_layout_is_an_error_and_no_wild_read(arguments, message):
 
 def test_too_few_arguments_and_a_fraction_are_errors():
     with pytest.raises(ValueError, match="longer"):
-        SmallLibrary().call(REORDER, VALUES, ORDER)
+        SmallLibrary().call(REORDER, VALUES, FIRSTS)
     table, counts = np.zeros((1, 9), np.int64), np.zeros(2, np.int64)
     with pytest.raises(TypeError, match="float"):
         cut_tiles(table, 0.5, 0, 100, 0, table, table, counts)

@@ -7,7 +7,6 @@ followed.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
 import numpy as np
@@ -19,11 +18,9 @@ from quant_pipeline.common.tasks import places_elsewhere, run_tasks
 from quant_pipeline.factors.expression.graph import build_graph
 from quant_pipeline.factors.expression.program import Program, compile_graph
 from quant_pipeline.factors.grid import Grid, lay_out
-from quant_pipeline.factors.kernels.entries import place_rows, reorder
 from quant_pipeline.factors.program_runner import Executor, cut_blocks
+from quant_pipeline.factors.sorted_panel import sort_by_session
 from quant_pipeline.market.calendar import as_sessions
-
-PANEL_INDEX = ["datetime", "instrument"]
 
 
 class FactorPlan:
@@ -113,7 +110,7 @@ class FactorPlan:
         since, until = self._since(sessions, start), self._until(end)
         grid = lay_out(adjusted_bars, sessions, self.program.fields, since, until)
         values, spans = self.evaluate(grid, start, end, divided=divided)
-        return _as_panel(values, spans, grid, self.program.factors, self._executor.threads)
+        return sort_by_session(values, spans, grid, self.program.factors, self._executor.threads)
 
     def _since(self, sessions: pd.DatetimeIndex, start: pd.Timestamp | None) -> pd.Timestamp | None:
         """Return the first session that a result from ``start`` on depends on; None when it is the whole history.
@@ -205,34 +202,3 @@ def _compute_block(program: Program, block: tuple[Grid, np.ndarray]) -> np.ndarr
     out = np.empty((len(program.factors), int((spans[:, 3] - spans[:, 2]).sum())), np.float32)
     Executor(program, threads=1).run(grid, spans, out)
     return out
-
-
-def _as_panel(
-    values: np.ndarray, spans: np.ndarray, grid: Grid, factors: tuple[str, ...], threads: int
-) -> pd.DataFrame:
-    """Sort by session, then instrument, and name the rows."""
-    spans = spans[spans[:, 3] > spans[:, 2]]
-    owner, lengths = spans[:, 5], spans[:, 3] - spans[:, 2]
-    begin = spans[:, 2] - grid.first[owner] + grid.listed[owner]
-    size = len(grid.sessions) + 1
-    in_session = np.cumsum(np.bincount(begin, minlength=size) - np.bincount(begin + lengths, minlength=size))[:-1]
-    has_rows = in_session > 0
-    number = np.cumsum(has_rows) - 1
-    firsts = np.append(0, np.cumsum(in_session[has_rows]))
-    order, codes = np.empty(values.shape[1], np.uint32), np.empty((2, values.shape[1]), np.int32)
-    place_rows(np.column_stack([number[begin], lengths, spans[:, 4]]), firsts, order, codes)
-    _reorder(values, order, threads)
-    index = pd.MultiIndex(
-        levels=[grid.sessions.as_unit("ns")[has_rows], pd.Index(grid.instruments[owner], dtype="str")],
-        codes=list(codes),
-        names=PANEL_INDEX,
-        verify_integrity=False,
-    )
-    return pd.DataFrame(values.T, index=index, columns=list(factors), copy=False)
-
-
-def _reorder(values: np.ndarray, order: np.ndarray, threads: int) -> None:
-    """Reorder the rows of every factor in place, some factors on each thread."""
-    parts = np.array_split(values, threads)
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda part: reorder(part, order, np.empty(len(order), np.float32)), parts))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.common.exceptions import FactorError, StaleDataError
-from quant_pipeline.factors.engine import PANEL_INDEX
+from quant_pipeline.factors.sorted_panel import PANEL_INDEX
 
 logger = logging.getLogger(__name__)
 

@@ -14,11 +14,12 @@ import pandas as pd
 from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.factors.array_file import write_arrays
 from quant_pipeline.factors.column_operations import Memory, is_carried
-from quant_pipeline.factors.engine import PANEL_INDEX, FactorPlan
+from quant_pipeline.factors.engine import FactorPlan
 from quant_pipeline.factors.expression.traded_fields import columns_of, values_of
 from quant_pipeline.factors.grid import Grid
 from quant_pipeline.factors.kernels.histories import STATE
 from quant_pipeline.factors.program_runner import Executor
+from quant_pipeline.factors.sorted_panel import PANEL_INDEX
 
 _CHANGING = frozenset(("_instruments", "_places", "_bars", "_traded", "_ages", "_gone", "_sessions"))
 """What a session changes of a stream, beside its memory."""

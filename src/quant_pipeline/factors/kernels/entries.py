@@ -21,21 +21,22 @@ RUN_STAGE = Kernel(
     (_TABLE, _TABLES, _TABLE, _TABLE, _SINGLES, (_SINGLES, _DOUBLES), _SINGLES, _SPACE),
 )
 CUT_TILES = Kernel(f"{_HERE}.tiles", "cut_tiles", (_TABLE, int, int, int, int, _TABLE, _TABLE, Array("int64", 1)))
-REORDER = Kernel(f"{_HERE}.rows", "reorder", (_SINGLES, Array("uint32", 1), Array("float32", 1)))
-PLACE = Kernel(f"{_HERE}.rows", "place_rows", (_TABLE, Array("int64", 1), Array("uint32", 1), Array("int32", 2)))
 _SINGLE, _DOUBLE, _BITS, _PLACES = (Array(kind, 1) for kind in ("float32", "float64", "uint64", "int64"))
+_WORDS, _WORD = Array("uint32", 2), Array("uint32", 1)
+CUT_STRIPS = Kernel(f"{_HERE}.rows", "cut_strips", (_TABLE, int, _PLACES, _WORDS))
+REORDER = Kernel(f"{_HERE}.rows", "reorder", (_WORDS, _PLACES, _PLACES, _WORDS, _WORD, _PLACES))
 _SORTING = (Array("uint64", 2), _TABLE, _TABLE)
 RANK = Kernel(f"{_HERE}.sessions", "rank_in_sessions", (_DOUBLE, _BITS, _PLACES, int, int, _SORTING, _DOUBLE))
 FILL = Kernel(f"{_HERE}.sessions", "fill_in_sessions", (_SINGLE, Array("uint8", 1), _PLACES))
 SCALE = Kernel(f"{_HERE}.sessions", "scale_in_sessions", (_DOUBLE, _PLACES, int, _DOUBLE, _SINGLE))
-LIBRARY = KernelLibrary("factor_kernels", RUN_STAGE, CUT_TILES, PLACE, REORDER, RANK, FILL, SCALE)
+LIBRARY = KernelLibrary("factor_kernels", RUN_STAGE, CUT_TILES, CUT_STRIPS, REORDER, RANK, FILL, SCALE)
 
 run_stage = partial(LIBRARY.call, RUN_STAGE)
 """See `machine.run_stage`."""
 cut_tiles = partial(LIBRARY.call, CUT_TILES)
 """See `tiles.cut_tiles`."""
-place_rows = partial(LIBRARY.call, PLACE)
-"""See `rows.place_rows`."""
+cut_strips = partial(LIBRARY.call, CUT_STRIPS)
+"""See `rows.cut_strips`."""
 reorder = partial(LIBRARY.call, REORDER)
 """See `rows.reorder`."""
 rank_in_sessions = partial(LIBRARY.call, RANK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from quant_pipeline.factors.kernels.compiling import entry, inner
+from quant_pipeline.factors.kernels.turning import SIDE, turn
 
 
 @inner
@@ -21,40 +22,71 @@ def copy(values, out):
 
 
 @entry
-def reorder(values, order, column):
-    """Reorder the rows of every column ``(column, row)`` in place; ``column`` is room for one.
-
-    Numbers of rows are uint32, which takes two thirds of the time: half of the bytes, and no test for negative ones.
-    """
-    for k in range(values.shape[0]):
-        copy(values[k], column)
-        for i in range(order.shape[0]):
-            values[k, i] = column[order[i]]
-
-
-@entry
-def place_rows(stretches, firsts, order, codes):
-    """Find the place of every row in order of session, then instrument.
+def cut_strips(stretches, sessions, bounds, strips):
+    """Cut the rows of every instrument into strips of `SIDE` sessions, which all begin with the same sessions.
 
     Parameters
     ----------
     stretches
-        Per instrument: place in the calendar of its first row, number of rows, row of the first one.
-    firsts
-        Per session, the place of its first row, and behind them the number of rows; written, too: the places of the
-        first rows of the next sessions.
-    order
-        Room for the row that comes to each place.
-    codes
-        Room for session and instrument of each place.
+        Per instrument: place of the session of its first row, number of rows, row of the first one.
+    sessions
+        How many there are.
+    bounds
+        Written: the first strip of every `SIDE` sessions, and behind them the number of strips.
+    strips
+        Room for the strips, in order of session, then instrument: row of the first session, its place among the
+        `SIDE`, number of sessions, and how many strips have all of them from this one on.
     """
-    for session in range(firsts.shape[0] - 1):
-        for place in range(firsts[session], firsts[session + 1]):
-            codes[0, place] = session
-    for k in range(stretches.shape[0]):
-        session, count, row = stretches[k, 0], stretches[k, 1], stretches[k, 2]
-        for i in range(count):
-            place = firsts[session + i]
-            firsts[session + i] = place + 1
-            order[place] = row + i
-            codes[1, place] = k
+    n = 0
+    for k in range(bounds.shape[0] - 1):
+        begin = k * SIDE
+        stop = min(begin + SIDE, sessions)
+        bounds[k] = n
+        for i in range(stretches.shape[0]):
+            first = max(stretches[i, 0], begin)
+            last = min(stretches[i, 0] + stretches[i, 1], stop)
+            if first < last:
+                strips[0, n] = stretches[i, 2] + first - stretches[i, 0]
+                strips[1, n] = first - begin
+                strips[2, n] = last - first
+                n += 1
+        whole = 0
+        for i in range(n - 1, bounds[k] - 1, -1):
+            whole = whole + 1 if strips[2, i] == SIDE else 0
+            strips[3, i] = whole
+    bounds[bounds.shape[0] - 1] = n
+
+
+@entry
+def reorder(values, firsts, bounds, strips, column, places):
+    """Bring the rows of columns in place into the order of session, then instrument.
+
+    Parameters
+    ----------
+    values
+        uint32 ``(column, row)``, the bits of any numbers; the rows of an instrument lie together.
+    firsts
+        Per session, the place of its first row, and behind them the number of rows.
+    bounds, strips
+        What `cut_strips` writes.
+    column, places
+        Room for a column, and for `SIDE` places.
+    """
+    for k in range(values.shape[0]):
+        copy(values[k], column)
+        for j in range(bounds.shape[0] - 1):
+            for session in range(min(SIDE, firsts.shape[0] - 1 - j * SIDE)):
+                places[session] = firsts[j * SIDE + session]
+            i = bounds[j]
+            while i < bounds[j + 1]:
+                if strips[3, i] >= SIDE:
+                    turn(column, strips[0, i : i + SIDE], values[k], places)
+                    for session in range(SIDE):
+                        places[session] += SIDE
+                    i += SIDE
+                else:
+                    row, first = strips[0, i], strips[1, i]
+                    for session in range(strips[2, i]):
+                        values[k, places[first + session]] = column[row + session]
+                        places[first + session] += 1
+                    i += 1

@@ -10,10 +10,11 @@ from quant_pipeline.evaluation import factor_tables
 from quant_pipeline.evaluation.factor_correlation import correlate_factors
 from quant_pipeline.evaluation.factor_scores import Exposures, score_factors
 from quant_pipeline.exchange.rules import MarketRules
-from quant_pipeline.factors.engine import PANEL_INDEX, compute_factors
+from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.feature_sets import find_feature_set
 from quant_pipeline.factors.labels import compute_labels
 from quant_pipeline.factors.precomputed import check_precomputed
+from quant_pipeline.factors.sorted_panel import PANEL_INDEX
 from quant_pipeline.pipelines.factor_evaluation.parameters import FactorEvaluationParameters
 
 

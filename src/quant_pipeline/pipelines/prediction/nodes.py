@@ -9,10 +9,11 @@ import pandas as pd
 
 from quant_pipeline.common.exceptions import ConfigurationError, ModelError, QuantPipelineError, StaleDataError
 from quant_pipeline.exchange.rules import MarketRules
-from quant_pipeline.factors.engine import PANEL_INDEX, compute_factors
+from quant_pipeline.factors.engine import compute_factors
 from quant_pipeline.factors.feature_sets import FeatureSet, with_traded
 from quant_pipeline.factors.labels import is_label_of
 from quant_pipeline.factors.precomputed import check_file_factors, join_file_factors, require_session
+from quant_pipeline.factors.sorted_panel import PANEL_INDEX
 from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.market.data import said_to_come_from, source_of
 from quant_pipeline.market.point_in_time import known_at
