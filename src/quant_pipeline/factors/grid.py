@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import call
 
 import numpy as np
 import pandas as pd
@@ -134,10 +135,11 @@ def lay_out(
         raise FactorError(f"the bars have no column {missing}; they have {sorted(adjusted_bars.columns)}")
     bars, has_earlier = _cut(adjusted_bars, columns, since, until)
     # Pandas looks up the one, Arrow compares the other.
-    days, new = map_on_cores(
-        lambda find: find(),
-        (lambda: sessions.get_indexer(pd.DatetimeIndex(bars["date"])), lambda: _first_bars(bars["instrument"])),
+    finds: tuple[Callable[[], np.ndarray], ...] = (
+        lambda: sessions.get_indexer(pd.DatetimeIndex(bars["date"])),
+        lambda: _first_bars(bars["instrument"]),
     )
+    days, new = map_on_cores(call, finds)
     if (days < 0).any():
         row = bars[days < 0].iloc[0]
         raise MarketDataError(

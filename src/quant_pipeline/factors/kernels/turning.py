@@ -35,8 +35,7 @@ def _turn_as_python(source: Any, rows: Any, target: Any, places: Any) -> None:
             target[places[column] + row] = source[rows[row] + column]
 
 
-@intrinsic
-def _turn_in_registers(_context: Any, source: Any, rows: Any, target: Any, places: Any) -> Any:
+def _typed_turn(_context: Any, source: Any, rows: Any, target: Any, places: Any) -> Any:
     """See `_turn_as_python`."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -77,5 +76,5 @@ def _mask(numbers: list[int]) -> Any:
     return ir.Constant(ir.VectorType(kind, SIDE), [ir.Constant(kind, number) for number in numbers])
 
 
-turn = _turn_as_python if is_compilation_off() else _turn_in_registers
+turn: Any = _turn_as_python if is_compilation_off() else intrinsic(_typed_turn)
 """See `_turn_as_python`."""
