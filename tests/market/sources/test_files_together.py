@@ -165,6 +165,39 @@ def test_lines_may_end_twice(tmp_path, end):
         assert len(reading.rows) == len(rows())
 
 
+WITH_NAMES = PLAIN.replace("\n", ",AAA\n").replace("split_coefficient,AAA", "split_coefficient,symbol")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_an_end_of_another_kind_cuts_no_name(tmp_path, end):
+    odd = "\n" if end == "\r" else "\r"
+    text = WITH_NAMES.replace("\n", end).replace(f"AAA{end}2024-01-10", f"A{odd}AA{end}2024-01-10")
+    files = write(tmp_path, [text] * 2)
+    require_alone_and_together(files, tmp_path)
+    for reading in read_files(files, tmp_path):
+        assert [(problem.row, problem.message[:40]) for problem in reading.problems] == [
+            (7, "is cut by an end of line that the other "), (8, "is cut by an end of line that the other ")
+        ]  # fmt: skip
+        assert set(reading.rows["instrument"]) == {"AAA"}
+        assert len(reading.rows) == len(rows()) - 1
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n"])
+def test_an_end_of_another_kind_may_stand_in_a_quoted_cell(tmp_path, end):
+    text = f"{HEADER},note\n" + "".join(f'{line},"of a{end}vendor"\n' for line in rows())
+    for content in (text, text.replace(end, "|").replace("\n", "\r").replace("|", "\n")):
+        (file,) = write(tmp_path, [content])
+        reading = read_file(file, tmp_path, AUTO)
+        assert not reading.problems
+        assert len(reading.rows) == len(rows())
+
+
+def test_a_file_of_which_no_row_fits_its_header_says_which_does_not(tmp_path):
+    (file,) = write(tmp_path, ["\n".join([HEADER, *(f"{line},1" for line in rows())])])
+    reading = read_file(file, tmp_path, AUTO)
+    assert "no rows that can be read; row 2: more cells than the header has columns: '2024-01-02," in reading.broken
+
+
 @pytest.mark.parametrize("place", [1, 29, 30])
 def test_a_line_of_more_names_is_the_header_beneath_a_known_one(tmp_path, place):
     own = ",".join(f"x{number}" for number in range(10))

@@ -89,7 +89,118 @@ def test_a_table_that_cannot_be_read_is_named(tmp_path, name, content, words):
 def test_a_table_that_is_gone_and_an_empty_cell_of_a_typed_one_are_named(tmp_path):
     with pytest.raises(MarketDataError, match=r"gone\.csv cannot be read"):
         read_renames(tmp_path / "gone.csv")
-    table = pd.DataFrame({"symbol": ["AAA", None], "date": ["2024-01-05", None], "value": [1.5, None]})
+    table = pd.DataFrame({"symbol": ["AAA", "BBB"], "date": ["2024-01-05", None], "value": [1.5, None]})
     table.to_parquet(tmp_path / "typed.parquet")
-    with pytest.raises(MarketDataError, match=r"the delisting of  has date '' and value ''"):
+    with pytest.raises(MarketDataError, match=r"the delisting of BBB has date '' and value ''"):
         read_delistings(tmp_path / "typed.parquet", None)
+
+
+READERS = {
+    "securities": (read_securities, "symbol,name,sector", "AAA,Anna,Oil"),
+    "delistings": (lambda file: read_delistings(file, None), "symbol,date,value", "AAA,2024-01-31,1.25"),
+    "renames": (lambda file: pd.DataFrame(read_renames(file)), "old,new,date", "AAA,BBB,2024-01-31"),
+}
+PADDED = {
+    "a separator after each row": lambda header, row: f"{header}\n{row},\n",
+    "separators after some rows": lambda header, row: f"{header}\n{row},,\n\n,,\n",
+    "separators after the header": lambda header, row: f"{header},,\n{row},,\n",
+    "blank rows": lambda header, row: f"\n{header}\n\n,,\n{row}\n , ,\n\n",
+    "blanks around cells": lambda header, row: "\n".join(" , ".join(line.split(",")) + " " for line in (header, row)),
+    "quoted cells": lambda header, row: "\n".join(
+        ",".join(f'"{x}"' for x in line.split(",")) for line in (header, row)
+    ),
+    "lines that end twice": lambda header, row: f"{header}\r\r\n{row}\r\r\n",
+    "a title": lambda header, row: f"Exported by a vendor\n\n{header}\n{row}\n",
+    "a line of Excel": lambda header, row: f"sep=;\n{header}\n{row}\n".replace(",", ";"),
+    "another separator": lambda header, row: f"{header}\n{row}\n".replace(",", "|"),
+    "another column": lambda header, row: f"x,{header}\n1,{row}\n",
+}
+
+
+@pytest.mark.parametrize("table", READERS)
+@pytest.mark.parametrize("padding", PADDED.values(), ids=PADDED)
+def test_padding_moves_no_cell_and_adds_no_row(tmp_path, table, padding):
+    read, header, row = READERS[table]
+    file = tmp_path / "table.csv"
+    file.write_text(f"{header}\n{row}\n")
+    expected = read(file)
+    assert len(expected) == 1
+    file.write_bytes(padding(header, row).encode())
+    pd.testing.assert_frame_equal(read(file), expected)
+
+
+@pytest.mark.parametrize("table", READERS)
+@pytest.mark.parametrize("row", ["{row},9", "{row}\n{row},9,\n", '{row}\n{row},"a\nb"\n'])
+def test_a_row_of_more_cells_than_columns_is_named_and_not_cut_off(tmp_path, table, row):
+    read, header, good = READERS[table]
+    (tmp_path / "table.csv").write_text(f"{header}\n{row.format(row=good)}")
+    with pytest.raises(MarketDataError, match=r"is damaged: Expected 3 fields in line \d, saw \d"):
+        read(tmp_path / "table.csv")
+
+
+@pytest.mark.parametrize("table", READERS)
+@pytest.mark.parametrize(("end", "other"), [("\n", "\r"), ("\r\n", "\r"), ("\r", "\n")])
+def test_an_end_of_another_kind_makes_no_row_out_of_half_a_name(tmp_path, table, end, other):
+    read, header, row = READERS[table]
+    file = tmp_path / "table.csv"
+    content = end.join([header, row, row.replace("AAA", f"B{other}AA"), row.replace("AAA", "CCC"), ""])
+    file.write_bytes(content.encode())
+    with pytest.raises(MarketDataError, match=r"line 3 is cut by an end of line that the other lines do not have"):
+        read(file)
+    quoted = content.replace(f"B{other}AA", f'"B{other}BB"')
+    file.write_bytes(quoted.encode())
+    assert len(read(file)) == 3
+
+
+@pytest.mark.parametrize("form", [form for form in WRITTEN if "GB" not in form])
+@pytest.mark.parametrize(
+    ("table", "again", "both"),
+    [
+        ("securities", "Name", "for name, 'name' and 'Name'"),
+        ("securities", "SYMBOL", "for instrument, 'symbol' and 'SYMBOL'"),
+        ("securities", "sector ", "for sector, 'sector' and 'sector"),
+        ("delistings", "delisted", "for delisted, 'date' and 'delisted'"),
+        ("delistings", "price", "for value, 'value' and 'price'"),
+        ("renames", "former", "for old, 'old' and 'former'"),
+        ("renames", "Effective", "for date, 'date' and 'Effective'"),
+        ("renames", "new", "for new, 'new' and 'new"),
+    ],
+)
+def test_two_columns_for_one_of_ours_are_named(tmp_path, form, table, again, both):
+    read, header, row = READERS[table]
+    written = pd.DataFrame([[*row.split(","), "x"]], columns=[*header.split(","), again])
+    if written.columns.is_unique or "typed" not in form:
+        WRITTEN[form](written, tmp_path / form)
+        with pytest.raises(MarketDataError, match=f"{form} has two columns {both}"):
+            read(tmp_path / form)
+
+
+def test_other_columns_may_have_one_name_and_the_first_of_several_symbols_counts(tmp_path):
+    text = "code,ticker,name,note,Note,note,,,sector\n1,AAA,Anna,x,y,z,,,Oil\n"
+    (tmp_path / "table.csv").write_text(text)
+    assert read_securities(tmp_path / "table.csv").iloc[0].tolist() == ["AAA", "Anna", "Oil"]
+
+
+@pytest.mark.parametrize("form", [form for form in WRITTEN if "GB" not in form])
+def test_blank_rows_are_none_and_rows_without_a_symbol_are_named(tmp_path, form):
+    table = pd.DataFrame({"symbol": [600000, None, 1], "name": ["Anna", None, "Bert"], "sector": ["Oil", "", "Gas"]})
+    WRITTEN[form](table, tmp_path / form)
+    if "csv" not in form and "txt" not in form:
+        assert read_securities(tmp_path / form)["instrument"].tolist() == ["600000", "1"]
+    table.loc[1, "name"] = "Carl"
+    WRITTEN[form](table, tmp_path / form)
+    with pytest.raises(MarketDataError, match="row 3, has no symbol beside 'Carl'; add it, or delete the row"):
+        read_securities(tmp_path / form)
+
+
+def test_names_of_renames_that_only_seem_to_be_there_are_none(tmp_path):
+    (tmp_path / "renames.csv").write_text("old,new\n\u00a0,BBB\n", encoding="utf-8")
+    with pytest.raises(MarketDataError, match="state old and new name"):
+        read_renames(tmp_path / "renames.csv")
+
+
+@pytest.mark.parametrize(("name", "fault"), [("../BBB", "holds a sign"), ("..", "is a path"), ("B" * 101, "is longer")])
+def test_a_new_name_is_one_that_an_instrument_can_have(tmp_path, name, fault):
+    (tmp_path / "renames.csv").write_text(f"old,new\nAAA,{name}\n")
+    with pytest.raises(MarketDataError, match=f"states the new name .*, which {fault}"):
+        read_renames(tmp_path / "renames.csv")

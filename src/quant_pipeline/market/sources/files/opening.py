@@ -23,6 +23,7 @@ from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.plain_text import PlainCells, count_ends, plain_cells
 from quant_pipeline.market.sources.files.raw_table import FIRST_LINES, Head, RawTable, UnreadableFileError
 from quant_pipeline.market.sources.files.text_forms import KnownForms, TextForm
+from quant_pipeline.market.sources.files.text_rows import OTHER_END, has_mixed_ends, text_rows
 from quant_pipeline.market.sources.files.wide import stack_instruments
 from quant_pipeline.market.sources.files.workbooks import read_workbook
 
@@ -240,7 +241,7 @@ def _cells(text: str, separator: str, header: Header) -> tuple[pd.DataFrame, np.
     width = len(header.names)
     damaged: list[tuple[int, str]] = []
     below = text[end_of_lines(text, header.lines) :]
-    if not separator.isascii():
+    if not separator.isascii() or has_mixed_ends(below):
         return _cells_line_by_line(below, separator, header)
     try:
         cells = _parsed(below, separator)
@@ -276,21 +277,17 @@ def _parsed(text: str, separator: str) -> pd.DataFrame:
 def _cells_line_by_line(
     below: str, separator: str, header: Header
 ) -> tuple[pd.DataFrame, np.ndarray, list[tuple[int, str]]]:
-    """Read lines below a header of which some have too many cells: those are damaged, the others good."""
+    """Read lines below a header of which some have too many cells, or are cut: those are damaged, the others good."""
     width, rows, lines, damaged = len(header.names), [], [], []
-    reader = csv.reader(io.StringIO(below, newline=""), delimiter=separator, skipinitialspace=True)
-    try:
-        for row in reader:
-            number = header.lines + reader.line_num
-            if not any(cell.strip() for cell in row):
-                continue
-            if any(cell.strip() for cell in row[width:]):
-                damaged.append((number, separator.join(row)[:60]))
-                continue
-            rows.append([*row[:width], *[""] * (width - len(row))])
-            lines.append(number)
-    except csv.Error as error:
-        raise UnreadableFileError(f"is damaged in line {header.lines + reader.line_num}: {error}") from error
+    for row in text_rows(below, separator, header.lines):
+        if row.is_blank:
+            continue
+        if row.is_cut or any(row.cells[width:]):
+            what = OTHER_END if row.is_cut else "more cells than the header has columns"
+            damaged.append((row.line, f"{what}: {separator.join(row.cells)[:60]!r}"))
+        else:
+            rows.append([*row.cells[:width], *[""] * (width - len(row.cells))])
+            lines.append(row.line)
     table = pd.DataFrame(rows, columns=range(width), dtype="str")
     table.columns = header.columns()
     return table, np.array(lines, dtype="int64"), damaged

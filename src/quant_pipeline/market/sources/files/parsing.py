@@ -19,7 +19,7 @@ from quant_pipeline.market.sources.files.layouts import NUMBERS
 from quant_pipeline.market.sources.files.numbers import Numbers, decimal_mark, read_numbers, read_splits
 from quant_pipeline.market.sources.files.opening import open_table, open_tail
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
-from quant_pipeline.market.sources.files.raw_table import Head, RawTable, UnreadableFileError
+from quant_pipeline.market.sources.files.raw_table import Head, RawTable, UnreadableFileError, texts_of
 from quant_pipeline.market.sources.files.recognition import (
     Recognised,
     currency_of,
@@ -214,6 +214,9 @@ def _recognised(reading: Reading, raw: RawTable, of: _Found, options: FilesMarke
         return reading
     if raw.table.empty:
         reading.broken = "has a header and no rows"
+        if raw.damaged:
+            line, what = raw.damaged[0]
+            reading.broken += f" that can be read; row {line}: {what}"
         return reading
     reading.currency = ("", "") if of.by_header else currency_of(raw.table, options)
     if raw.of_header is not None and raw.of_header.columns == found.columns and found.layout.rows_stand_alone:
@@ -254,7 +257,7 @@ def plain_rows(
     marks = dict.fromkeys(("bad", "bad_price", "bad_action", "timed", "footer"), none)
     columns = {"line": lines.astype("int64"), "date": table[theirs["date"]].to_numpy(), **marks, **numbers}
     rows = pd.DataFrame(columns | {"adjusted_row": none})
-    rows["instrument"] = _tidy(table[theirs["instrument"]]) if "instrument" in theirs else instruments
+    rows["instrument"] = texts_of(table[theirs["instrument"]]) if "instrument" in theirs else instruments
     scale_to_shares_and_prices(rows, found)
     return rows
 
@@ -289,8 +292,7 @@ def _type(reading: Reading, raw: RawTable, found: Recognised, path: Path, option
     _append(reading, table, rows, "date", wrong, "is no date")
     for name, column in numbers.items():
         _report(reading, table, rows, name, column)
-    for line, text in raw.damaged:
-        what = f"more cells than the header has columns: {text!r}"
+    for line, what in raw.damaged:
         reading.problems.append(SourceProblem(reading.file, line, None, what))
     scale_to_shares_and_prices(rows, found)
     reading.rows = rows
@@ -355,13 +357,7 @@ def _with_time(table: pd.DataFrame) -> pd.Series:
 def _instruments(column: pd.Series | None, n_rows: int, path: Path, options: FilesMarketParameters) -> pd.Series:
     if column is None:
         return pd.Series([instrument_of(path, options.bars)] * n_rows, dtype="str")
-    return _tidy(column)
-
-
-def _tidy(column: pd.Series) -> pd.Series:
-    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
-        column = column.astype("Int64")
-    return column.astype("str").fillna("").str.strip().astype("str")
+    return texts_of(column)
 
 
 def _report(reading: Reading, table: pd.DataFrame, rows: pd.DataFrame, name: str, column: Numbers) -> None:

@@ -52,7 +52,7 @@ class RawTable:
     layout
         Layout that the form of the file names, if it does.
     damaged
-        Lines that have more cells than the header, and how they begin.
+        Lines that are no rows, and why: more cells than the header has, or an end of line within.
     has_commas
         Whether numbers may hold commas, whose meaning has to be found.
     title
@@ -71,3 +71,10 @@ class RawTable:
     title: str = ""
     of_header: Recognised | None = None
     head: Head | None = None
+
+
+def texts_of(column: pd.Series) -> pd.Series:
+    """Return cells as texts without blanks around them: empty where nothing is, whole numbers without decimals."""
+    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")
+    return column.astype("str").fillna("").str.strip().astype("str")

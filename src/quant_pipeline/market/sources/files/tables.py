@@ -1,9 +1,8 @@
-"""Tables beside the bars: securities, delistings."""
+"""Tables beside the bars: securities, delistings, renames."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,22 +13,24 @@ from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.price_adjustment import DELISTING
 from quant_pipeline.market.sources.files.dates import read_dates
-from quant_pipeline.market.sources.files.decoding import decoded, unpacked
-from quant_pipeline.market.sources.files.faults import naming_faults
-from quant_pipeline.market.sources.files.instrument_names import tidy_name
+from quant_pipeline.market.sources.files.instrument_names import fault_of, tidy_name
 from quant_pipeline.market.sources.files.numbers import read_numbers
-from quant_pipeline.market.sources.files.opening import open_table
-from quant_pipeline.market.sources.files.options import FilesMarketParameters
-from quant_pipeline.market.sources.files.raw_table import UnreadableFileError
+from quant_pipeline.market.sources.files.texts_beside import read_texts
 
-_RENAMED = {
-    "from": "old", "former": "old", "old_symbol": "old", "old symbol": "old", "old_ticker": "old", "old ticker": "old",
-    "to": "new", "new_symbol": "new", "new symbol": "new", "new_ticker": "new", "new ticker": "new",
-    "change_date": "date", "effective": "date", "effective date": "date",
-}  # fmt: skip
-_TYPED = (".parquet", ".pq", ".feather", ".xlsx")
 _SYMBOLS = ("instrument", "symbol", "ticker", "code")
 SECURITIES = frozenset({"name", "sector"})
+_OF_SECURITIES = (*SECURITIES, "company", "delisted", "value")
+_OF_INSTRUMENT = dict.fromkeys(_SYMBOLS, "instrument")
+_OF_DELISTINGS = {
+    **_OF_INSTRUMENT, "delisted": "delisted", "date": "delisted",
+    "value": "value", "last_value": "value", "price": "value",
+}  # fmt: skip
+_OF_RENAMES = {
+    **_OF_INSTRUMENT,
+    **dict.fromkeys(("old", "from", "former", "old_symbol", "old symbol", "old_ticker", "old ticker"), "old"),
+    **dict.fromkeys(("new", "to", "new_symbol", "new symbol", "new_ticker", "new ticker"), "new"),
+    **dict.fromkeys(("date", "change_date", "effective", "effective date"), "date"),
+}
 
 
 def is_securities(header: Iterable[str]) -> bool:
@@ -48,52 +49,37 @@ def read_securities(file: Path) -> pd.DataFrame:
     MarketDataError
         When a column is missing, or an instrument is listed twice.
     """
-    table = _read(file)
+    table = _read(file, _OF_INSTRUMENT | {name: name for name in _OF_SECURITIES})
     missing = sorted({"instrument", "name", "sector"} - set(table.columns))
     if missing:
         raise MarketDataError(f"{file} has no column {', '.join(missing)}; it needs symbol, name and sector")
-    table["name"] = table["name"].mask(_is_blank(table["name"]), table["instrument"])
-    table["sector"] = table["sector"].mask(_is_blank(table["sector"]), "Unknown")
+    table["name"] = table["name"].mask(table["name"] == "", table["instrument"])
+    table["sector"] = table["sector"].mask(table["sector"] == "", "Unknown")
     twice = table["instrument"].duplicated()
     if twice.any():
         raise MarketDataError(f"{file} lists {table.loc[twice, 'instrument'].iloc[0]} twice; delete one line")
-    return table[[name for name in ("instrument", "name", "sector", "company", "delisted", "value") if name in table]]
+    named = [name for name in ("instrument", "name", "sector", "company", "delisted", "value") if name in table]
+    return table[named].reset_index(drop=True)
 
 
-def _is_blank(cells: pd.Series) -> pd.Series:
-    return cells.str.strip() == ""
-
-
-def _read(file: Path) -> pd.DataFrame:
-    """Read the cells of a table as texts, empty ones as such.
+def _read(file: Path, names: Mapping[str, str]) -> pd.DataFrame:
+    """Read the cells of a table as texts, and check its symbols.
 
     Raises
     ------
     MarketDataError
-        When it is no table.
+        When it is no table, or a row has no symbol where there is a column of them.
     """
-    try:
-        with naming_faults():
-            table = _cells_of(file).fillna("")
-    except UnreadableFileError as error:
-        raise MarketDataError(f"{file} {error}; correct it, or take it away") from error
-    table.columns = pd.Index([str(column).strip().lower().removeprefix("\ufeff") for column in table.columns])
-    symbol = next((name for name in _SYMBOLS if name in table), None)
-    if symbol is not None:
-        table = table.rename(columns={symbol: "instrument"})
+    table = read_texts(file, names, _SYMBOLS)
+    if "instrument" in table:
         table["instrument"] = table["instrument"].map(tidy_name).astype("str")
+        lacking = table.index[table["instrument"] == ""]
+        if len(lacking):
+            stated = ", ".join(cell for cell in table.loc[lacking[0]] if cell)
+            raise MarketDataError(
+                f"{file}, row {lacking[0]}, has no symbol beside {stated!r}; add it, or delete the row"
+            )
     return table
-
-
-def _cells_of(file: Path) -> pd.DataFrame:
-    if file.name.lower().endswith(_TYPED):
-        return open_table(file, file.parent, FilesMarketParameters()).table.astype("str")
-    text = decoded(unpacked(file.read_bytes(), file.name.lower()), None)
-    if not text.strip():
-        raise UnreadableFileError("is empty")
-    # A line may end with a carriage return alone.
-    lines = io.StringIO(text, newline="")
-    return pd.read_csv(lines, dtype="str", keep_default_na=False, skipinitialspace=True, sep=None, engine="python")
 
 
 def read_delistings(file: Path | None, securities: pd.DataFrame | None) -> pd.DataFrame:
@@ -106,11 +92,10 @@ def read_delistings(file: Path | None, securities: pd.DataFrame | None) -> pd.Da
     """
     tables = []
     if securities is not None and "delisted" in securities:
-        stated = securities[~securities["delisted"].str.strip().str.lower().isin({"", "nat", "nan", "none"})]
+        stated = securities[~securities["delisted"].str.lower().isin({"", "nat", "nan", "none"})]
         tables.append(stated.assign(value=stated.get("value", pd.Series("", index=stated.index))))
     if file is not None:
-        table = _read(file)
-        table = table.rename(columns={"date": "delisted", "last_value": "value", "price": "value"})
+        table = _read(file, _OF_DELISTINGS)
         missing = sorted({"instrument", "delisted", "value"} - set(table.columns))
         if missing:
             raise MarketDataError(f"{file} has no column {', '.join(missing)}; it needs symbol, date and value")
@@ -141,18 +126,22 @@ def read_renames(file: Path | None) -> list[tuple[str, str, pd.Timestamp | None]
     """
     if file is None:
         return []
-    table = _read(file).rename(columns=_RENAMED)
+    table = _read(file, _OF_RENAMES)
     table = table.rename(columns={"instrument": "new"}) if "new" not in table else table
     missing = sorted({"old", "new"} - set(table.columns))
     if missing:
         raise MarketDataError(f"{file} has no column {', '.join(missing)}; it needs old, new and, if wanted, date")
-    stated = table.get("date", pd.Series("", index=table.index)).astype("str").str.strip()
+    old, new = (table[name].map(tidy_name) for name in ("old", "new"))
+    stated = table.get("date", pd.Series("", index=table.index))
     dates = read_dates(stated)
-    wrong = (table["old"] == "") | (table["new"] == "") | (dates.unreadable & (stated != "").to_numpy())
+    wrong = (old == "") | (new == "") | (dates.unreadable & (stated != "").to_numpy())
     if wrong.any():
         row = table[wrong].iloc[0].to_dict()
         raise MarketDataError(f"{file} holds {row}; state old and new name, and the date as YYYY-MM-DD or not at all")
-    names = zip(table["old"].map(tidy_name), table["new"].map(tidy_name), pd.Series(dates.values), strict=True)
+    for name in new:
+        if (fault := fault_of(name)) is not None:
+            raise MarketDataError(f"{file} states the new name {name!r}, which {fault}; correct it")
+    names = zip(old, new, pd.Series(dates.values), strict=True)
     found = [(old, new, None if pd.isna(date) else date) for old, new, date in names]
     return sorted(found, key=lambda rename: (rename[2] is not None, rename[2] or pd.Timestamp.min))
 
