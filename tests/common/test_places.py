@@ -1,5 +1,8 @@
 """What lies in a bucket is worked on in a copy, and appears there as it was written here."""
 
+import re
+import sys
+
 import fsspec
 import pytest
 
@@ -121,22 +124,31 @@ def test_names_are_found_where_the_place_lies(bucket, tmp_path):
     assert Place.of(tmp_path).glob("????-??-??/orders") == expected
 
 
+@pytest.mark.parametrize("address", ["nowhere://a", "postgresql+psycopg://me:secret@b/a"])
+def test_an_address_that_no_file_system_has_is_never_a_folder_here(address):
+    with pytest.raises(ConfigurationError, match=r"is neither a path of this machine nor one of a bucket") as refused:
+        Place.of(address).path  # noqa: B018
+    with pytest.raises(ConfigurationError, match=r"no file system has the protocol (nowhere|postgresql)"):
+        Place.of(address).glob("*")
+    assert "secret" not in refused.value.message
+
+
 @pytest.mark.parametrize("address", ["s3://", "memory://a/../../b"])
 def test_an_address_that_is_no_folder_of_a_bucket_is_refused(address):
     with pytest.raises(ConfigurationError, match="names no file or folder below"):
         Place.of(address).path  # noqa: B018
 
 
-def test_a_protocol_that_nothing_knows_is_one_line():
-    with pytest.raises(
-        ConfigurationError, match=r"^nowhere://a cannot be used: .*pip install 'quant_pipeline\[buckets\]'"
-    ):
-        Place.of("nowhere://a").fetch()
+def test_a_library_that_is_not_installed_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    with pytest.raises(ConfigurationError, match=r"^gs://a cannot be used: .*pip install 'quant_pipeline\[buckets\]'"):
+        Place.of("gs://a").fetch()
 
 
 def test_what_needs_this_machine_is_refused_in_a_bucket_and_databases_are_none(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"^the STOP file cannot lie at s3://b/STOP: it needs a folder"):
-        require_local("s3://b/STOP", "the STOP file")
+    for address in ("s3://b/STOP", "nowhere://b/STOP", "postgresql+psycopg://me:***@b/STOP"):
+        with pytest.raises(ConfigurationError, match=rf"^the STOP file cannot lie at {re.escape(address)}: it needs a"):
+            require_local(address.replace("***", "secret"), "the STOP file")
     assert require_local(str(tmp_path), "the STOP file") == tmp_path
     assert "s3" in fsspec.available_protocols()
     assert path_here(tmp_path, "data/markets") == tmp_path / "data/markets"

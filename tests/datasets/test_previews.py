@@ -2,16 +2,12 @@
 
 import inspect
 import json
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 
 import pandas as pd
 import pytest
-from kedro.io import AbstractDataset
 from kedro_datasets._typing import HTMLPreview, ImagePreview, JSONPreview, PlotlyPreview, TablePreview
 
-import quant_pipeline.datasets
 from quant_pipeline.datasets.atomic import ParquetTable, TextDocument
 from quant_pipeline.datasets.chunks import ChunkedTable
 from quant_pipeline.datasets.earlier import EarlierTable, EarlierTables, OptionalTable, OptionalText
@@ -23,20 +19,9 @@ from quant_pipeline.datasets.score_file import ScoreFile
 from quant_pipeline.datasets.statements import StatementFolder
 from quant_pipeline.datasets.study import OptunaStudy
 from quant_pipeline.datasets.trading_desk import BrokerDesk
+from tests.helpers.dataset_kinds import KINDS
 
 KNOWN = {kind.__name__ for kind in (HTMLPreview, ImagePreview, JSONPreview, PlotlyPreview, TablePreview)}
-MODULES = [
-    import_module(f"quant_pipeline.datasets.{module.name}") for module in iter_modules(quant_pipeline.datasets.__path__)
-]
-KINDS = sorted(
-    {
-        kind
-        for module in MODULES
-        for kind in vars(module).values()
-        if inspect.isclass(kind) and issubclass(kind, AbstractDataset) and kind.__module__ == module.__name__
-    },
-    key=lambda kind: kind.__name__,
-)
 NOTHING_TO_SHOW = {Market, QlibProvider, StatementFolder, BrokerDesk}
 """Doors to folders of others and to brokers."""
 SHOWN = [kind for kind in KINDS if "preview" in vars(kind)]

@@ -1,6 +1,7 @@
 """Configuration against pipelines: every environment resolves, nothing is unused, everything has its layer."""
 
 import re
+import shutil
 import tarfile
 from collections import Counter
 
@@ -48,6 +49,30 @@ def test_accounts_keep_their_state_apart_and_markets_are_shared(project_path, en
     assert globals_["paths"]["account"] == f"data/accounts/{globals_['account']}"
     assert globals_["paths"]["market"] == f"data/markets/{globals_['market']}"
     assert globals_["account"] == environment
+
+
+@pytest.mark.parametrize(
+    ("key", "address", "message"),
+    [
+        (
+            "account",
+            "s3://desk/sim",
+            r"`paths\.account` cannot lie at s3://desk/sim: it needs a folder of this machine",
+        ),
+        (
+            "account",
+            "postgresql+psycopg://me:secret@host/sim",
+            r"`paths\.account` cannot lie at postgresql\S+:\*\*\*@host",
+        ),
+        ("market", "postgresql+psycopg://me:secret@host/us", r"postgresql\S+:\*\*\*@host/us is neither a path of this"),
+        ("market", "s4://desk/us", r"^s4://desk/us is neither a path of this machine nor one of a bucket"),
+    ],
+)
+def test_folders_are_refused_where_nothing_can_lie(project_path, tmp_path, key, address, message):
+    shutil.copytree(project_path / "conf", tmp_path / "conf")
+    (tmp_path / "conf" / "local" / "globals.yml").write_text(f"paths:\n  {key}: {address}\n")
+    with pytest.raises(ConfigurationError, match=message):
+        ProjectConfigLoader(str(tmp_path / "conf"), "sim", **LOADER_OPTIONS)["globals"]
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

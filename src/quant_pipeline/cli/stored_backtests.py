@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.places import path_here
 from quant_pipeline.project.backtest_folder import CALLED
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ BUNDLES = "bundle"
 
 def reports_of(opened: OpenedProject) -> Path:
     """Folder of the reports of the account."""
-    return opened.configuration.project / opened.configuration["globals"]["paths"]["account"] / "08_reporting"
+    account = opened.configuration["globals"]["paths"]["account"]
+    return path_here(opened.configuration.project, account) / "08_reporting"
 
 
 def stored_backtests(opened: OpenedProject) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""A library that an execution host does without, as one line with the remedy.
+"""A library that an execution host does without, or that knows a kind of bucket, as one line with the remedy.
 
 Post-trade, orders from a file of scores, execution and the live process import none of them; research does. A host that
 only executes is installed from ``requirements-execution.lock``, which leaves them out with everything they bring.
@@ -22,10 +22,16 @@ LEFT_OUT: Final = {
     "torch": "torch",
 }
 """Modules of the libraries that an execution host does without, and the packages that hold them."""
+OF_BUCKETS: Final = {
+    "adlfs": "abfs://… needs adlfs, which is not installed here. Run pip install adlfs",
+    "gcsfs": "gs://… needs gcsfs, which is not installed here. Run pip install gcsfs",
+    "s3fs": "s3://… needs s3fs, which is not installed here. Run pip install 'quant_pipeline[buckets]'",
+}
+"""Modules of the libraries that know a kind of bucket, to what to do."""
 
 
 def explain_missing_library(error: BaseException) -> ConfigurationError | None:
-    """Return one line about a library that this installation leaves out.
+    """Return one line about a library that this installation leaves out, or that knows a kind of bucket.
 
     Parameters
     ----------
@@ -35,11 +41,13 @@ def explain_missing_library(error: BaseException) -> ConfigurationError | None:
     Returns
     -------
     ConfigurationError or None
-        None when nothing is missing that an execution host does without.
+        None when nothing of both is missing.
     """
     for cause in causes_of(error):
-        missing = cause.name if isinstance(cause, ModuleNotFoundError) else None
-        if missing is not None and (package := LEFT_OUT.get(missing.partition(".")[0])):
+        missing = (cause.name or "").partition(".")[0] if isinstance(cause, ModuleNotFoundError) else ""
+        if client := OF_BUCKETS.get(missing):
+            return ConfigurationError(f"{client}.")
+        if package := LEFT_OUT.get(missing):
             return ConfigurationError(
                 f"this needs {package}, which is not installed here: an execution host does without it. Run it where "
                 "everything is installed (docs/guides/execution-host.md)."

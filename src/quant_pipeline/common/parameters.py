@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from difflib import get_close_matches
 from functools import cache
-from typing import Any, ClassVar, Final, TypeVar, get_args
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from quant_pipeline.common.places import require_local
 
 Part = TypeVar("Part", bound=BaseModel)
 
@@ -17,6 +20,18 @@ LONGEST: Final = 60
 OWN_FAULTS: Final = ("renamed", "number_type")
 """Types of faults that pydantic does not know."""
 _NUMBERS: Final = frozenset({int, float, Decimal})
+
+
+def _on_this_machine(address: Any, info: ValidationInfo) -> Any:
+    """Refuse an address elsewhere, which `pathlib.Path` would take for a folder of the working directory."""
+    is_address = isinstance(address, str) and "://" in address
+    return str(require_local(address, f"`{info.field_name}`")) if is_address else address
+
+
+LocalPath = Annotated[Path, BeforeValidator(_on_this_machine)]
+"""A path of this machine, as a parameter; the address of a bucket or database is a `ConfigurationError`."""
+LocalAddress = Annotated[str, BeforeValidator(_on_this_machine)]
+"""The same as text, for paths that a user may begin with ``~``."""
 
 
 class Parameters(BaseModel):

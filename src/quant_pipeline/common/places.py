@@ -1,5 +1,8 @@
 """Files and folders that lie on this machine or in a bucket, ``s3://…``, ``gs://…``, ``memory://…``.
 
+An address behind any other protocol is refused, whatever reads or writes there: a database is no place of files, and a
+misspelt protocol would otherwise become a folder of this machine.
+
 What lies behind a protocol is worked on in a copy on this machine, below ``QUANT_PIPELINE_MIRROR`` or the user's cache.
 A reader fetches first: files whose version in the bucket is another one than the copy was made of. A writer publishes
 afterwards: files that have changed here, in the order in which they were written, so that a manifest comes last there
@@ -44,8 +47,32 @@ def is_bucket(address: str) -> bool:
     if protocol is None:
         return False
     from fsspec import available_protocols
+    from fsspec.registry import registry
 
-    return protocol in available_protocols()
+    return protocol in available_protocols() or protocol in registry
+
+
+def is_database(address: str) -> bool:
+    """Return whether an address is the URL of a database that SQLAlchemy knows, ``postgresql+psycopg://…``."""
+    if protocol_of(address) is None:
+        return False
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+    try:
+        make_url(address).get_dialect()
+    except (ArgumentError, NoSuchModuleError):
+        return False
+    return True
+
+
+def shown(address: str) -> str:
+    """Return an address as messages show it: the password of a database is hidden."""
+    if not is_database(address):
+        return address
+    from sqlalchemy import make_url
+
+    return make_url(address).render_as_string()
 
 
 @dataclass(frozen=True)
@@ -75,9 +102,16 @@ class Place:
 
     @property
     def path(self) -> Path:
-        """Where it lies on this machine: itself, or its copy."""
+        """Where it lies on this machine: itself, or its copy.
+
+        Raises
+        ------
+        ConfigurationError
+            When no file system has its protocol.
+        """
         if not self.is_remote:
             return Path(self.address)
+        require_files(self.address)
         return _mirror() / "files" / self._within
 
     def __truediv__(self, name: str) -> Place:
@@ -141,13 +175,14 @@ class Place:
     def _files(self) -> AbstractFileSystem:
         import fsspec
 
+        require_files(self.address)
         try:
             # Others write there too: what was listed once is not what is there now.
             return fsspec.filesystem(protocol_of(self.address), use_listings_cache=False)
-        except (ImportError, ValueError) as error:
+        except ImportError as error:
             raise ConfigurationError(
-                f"{self.address} cannot be used: {error}. For s3:// run pip install 'quant_pipeline[buckets]'; for "
-                "other protocols install the library of fsspec that knows them."
+                f"{self.address} cannot be used: {error}. For s3:// run pip install 'quant_pipeline[buckets]', for "
+                "gs:// pip install gcsfs; for other protocols install the library of fsspec that knows them."
             ) from error
 
     @property
@@ -228,17 +263,32 @@ def path_here(project: Path, address: str) -> Path:
     return place.path if place.is_remote else Path(project, place.path).absolute()
 
 
+def require_files(address: str) -> None:
+    """Check that files can lie at an address.
+
+    Raises
+    ------
+    ConfigurationError
+        When it has a protocol that no file system has.
+    """
+    if protocol_of(address) is not None and not is_bucket(address):
+        raise ConfigurationError(
+            f"{shown(address)} is neither a path of this machine nor one of a bucket: no file system has the protocol "
+            f"{protocol_of(address)}. Correct it."
+        )
+
+
 def require_local(address: str, what: str) -> Path:
     """Return the path of something that has to lie on this machine.
 
     Raises
     ------
     ConfigurationError
-        When the address is that of a bucket.
+        When it lies behind a protocol: in a bucket, in a database, or nowhere.
     """
-    if is_bucket(address):
+    if protocol_of(address) is not None:
         raise ConfigurationError(
-            f"{what} cannot lie at {address}: it needs a folder of this machine. Correct its path."
+            f"{what} cannot lie at {shown(address)}: it needs a folder of this machine. Correct its path."
         )
     return Place.of(address).path
 

@@ -14,7 +14,7 @@ from kedro_datasets import json, pandas, text
 from kedro_datasets._typing import HTMLPreview, PlotlyPreview, TablePreview
 
 from quant_pipeline.common.atomic import replacing_file, write_text
-from quant_pipeline.common.places import LOCAL
+from quant_pipeline.common.places import LOCAL, require_files
 from quant_pipeline.datasets.previews import preview_document, preview_table
 
 if TYPE_CHECKING:
@@ -32,11 +32,16 @@ AS_UTF_8: dict[str, Any] = {
 class _AtomicSave:
     """Redirect ``save`` of a single-file dataset to a neighbour and rename it into place.
 
-    In a bucket a file appears as a whole by itself.
+    In a bucket a file appears as a whole by itself. An address that is neither a path nor a bucket's is refused.
     """
 
     _filepath: PurePosixPath
     _protocol: str
+
+    def __init__(self, *, filepath: str, **options: Any) -> None:
+        # Kedro takes some addresses of databases for paths of this machine.
+        require_files(str(filepath))
+        super().__init__(filepath=filepath, **options)  # type: ignore[call-arg]
 
     def save(self, data: Any) -> None:
         """Write ``data`` completely or not at all."""

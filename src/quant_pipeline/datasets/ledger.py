@@ -6,9 +6,8 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
-from sqlalchemy import make_url
 
-from quant_pipeline.common.places import is_bucket, require_local
+from quant_pipeline.common.places import is_database, require_local, shown
 from quant_pipeline.datasets.previews import preview_rows
 from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.ledger.identity import account_of, require_account
@@ -43,7 +42,7 @@ class LedgerEvents(AbstractDataset[Sequence[Event], tuple[Event, ...]]):
         account: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._address = filepath if "://" in filepath and not is_bucket(filepath) else _file_of(filepath)
+        self._address = address_of(filepath)
         self._anchors = None if anchors is None else require_local(anchors["filepath"], ANCHORS)
         self._account = account
         self.metadata = metadata
@@ -104,8 +103,17 @@ class LedgerEvents(AbstractDataset[Sequence[Event], tuple[Event, ...]]):
 
     def _describe(self) -> dict[str, Any]:
         # A URL may carry a password.
-        return {"filepath": make_url(self._address).render_as_string() if "://" in self._address else self._address}
+        return {"filepath": shown(self._address)}
 
 
-def _file_of(address: str) -> str:
-    return str(require_local(address, "a ledger, which is a SQLite file or the URL of a database server,"))
+def address_of(filepath: str) -> str:
+    """Return where a ledger lies: its file, or the URL of its database.
+
+    Raises
+    ------
+    ConfigurationError
+        When it is neither.
+    """
+    if is_database(filepath):
+        return filepath
+    return str(require_local(filepath, "a ledger, which is a SQLite file or the URL of a database server,"))

@@ -1,17 +1,20 @@
 """An Optuna study as a dataset: every trial is stored the moment it ends."""
 
+import logging
 from typing import Any
 
 import optuna
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
-from quant_pipeline.common.places import require_local
+from quant_pipeline.common.places import is_bucket, is_database, require_local, shown
 from quant_pipeline.datasets.previews import preview_optional
+
+logger = logging.getLogger(__name__)
 
 
 class OptunaStudy(AbstractDataset[optuna.Study, optuna.Study]):
-    """A study that maximises, in a SQLite file.
+    """A study that maximises, in a SQLite file or at a server.
 
     The study is a gateway: a node adds trials to what it loads, Optuna writes them, and an interrupted search goes on
     with the trials it has.
@@ -19,9 +22,15 @@ class OptunaStudy(AbstractDataset[optuna.Study, optuna.Study]):
     Parameters
     ----------
     filepath
-        The file; it is made by the first load.
+        The file, which is made by the first load; or an SQLAlchemy URL, for instance
+        ``postgresql+psycopg://user@host/studies``.
     name
-        Name of the study within the file.
+        Name of the study: that of its model.
+    market
+        Name of the market. It comes before that of the study at a server, where studies of several markets may lie.
+    instead_of_bucket
+        ``{filepath: …}`` that takes the place of a `filepath` in a bucket, where no database can lie. Without it
+        such a `filepath` is refused.
     warmup_trials
         Trials that are never pruned.
     metadata
@@ -31,19 +40,33 @@ class OptunaStudy(AbstractDataset[optuna.Study, optuna.Study]):
     _SINGLE_PROCESS = True
 
     def __init__(
-        self, filepath: str, name: str, warmup_trials: int = 5, metadata: dict[str, Any] | None = None
+        self,
+        filepath: str,
+        name: str,
+        market: str | None = None,
+        instead_of_bucket: dict[str, str] | None = None,
+        warmup_trials: int = 5,
+        metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._file = require_local(filepath, f"the study {name}")
-        self._name = name
+        self._is_moved = instead_of_bucket is not None and is_bucket(filepath)
+        if instead_of_bucket is not None and self._is_moved:
+            filepath = instead_of_bucket["filepath"]
+        self._url = filepath if is_database(filepath) else None
+        what = f"the study {name}, which is a SQLite file or the URL of a database server,"
+        self._file = None if self._url is not None else require_local(filepath, what)
+        self._name = name if self._url is None or market is None else f"{market}/{name}"
         self._warmup_trials = warmup_trials
         self.metadata = metadata
 
     def load(self) -> optuna.Study:
         """Open the study."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+        if self._is_moved:
+            logger.info("The study %s lies in %s, as a bucket can hold none", self._name, self._describe()["filepath"])
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         return optuna.create_study(
-            storage=f"sqlite:///{self._file.resolve()}",
+            storage=self._storage,
             study_name=self._name,
             direction="maximize",
             pruner=optuna.pruners.MedianPruner(n_startup_trials=self._warmup_trials),
@@ -58,8 +81,15 @@ class OptunaStudy(AbstractDataset[optuna.Study, optuna.Study]):
         trials = self.load().trials_dataframe(attrs=("number", "value", "state", "params")) if self._exists() else None
         return preview_optional(trials if trials is None else trials.sort_values("value", ascending=False), nrows)
 
+    @property
+    def _storage(self) -> str | None:
+        return self._url if self._file is None else f"sqlite:///{self._file.resolve()}"
+
     def _exists(self) -> bool:
-        return self._file.is_file()
+        if self._file is not None:
+            return self._file.is_file()
+        return self._name in optuna.get_all_study_names(str(self._url))
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._file), "name": self._name}
+        # A URL may carry a password.
+        return {"filepath": str(self._file) if self._url is None else shown(self._url), "name": self._name}

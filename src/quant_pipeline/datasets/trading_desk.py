@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 from kedro.io import AbstractDataset, DatasetError
 
 from quant_pipeline.common.exceptions import ConfigurationError
-from quant_pipeline.common.places import require_local
-from quant_pipeline.datasets.ledger import ANCHORS, LedgerEvents
+from quant_pipeline.common.places import require_local, shown
+from quant_pipeline.datasets.ledger import ANCHORS, address_of
 from quant_pipeline.trading.brokers.gateway import Gateway
 
 
@@ -55,7 +55,7 @@ class BrokerDesk(AbstractDataset[NoReturn, Gateway]):
         place = dict(ledger)
         anchors = place.pop("anchors", None)
         self._anchors = None if anchors is None else require_local(_filepath("anchors", anchors), ANCHORS)
-        self._ledger = _filepath("ledger", place)
+        self._ledger = address_of(_filepath("ledger", place))
         self._kill_switch = require_local(_filepath("kill_switch", kill_switch), "the file that stops every sender")
         self._parameters = parameters or {}
         self._credentials = credentials or {}
@@ -75,7 +75,7 @@ class BrokerDesk(AbstractDataset[NoReturn, Gateway]):
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {"broker": self._broker, "ledger": LedgerEvents(self._ledger)._describe()["filepath"]}
+        return {"broker": self._broker, "ledger": shown(self._ledger)}
 
 
 def _filepath(key: str, place: dict[str, str]) -> str:

@@ -150,6 +150,11 @@ def suggest_spec(spec: ModelSpec, space: Mapping[str, Dimension], trial: optuna.
     return ModelSpec.model_validate(entry)
 
 
+def model_of(study: optuna.Study) -> str:
+    """Return the name of the model that a study is of; at a server the name of its market comes before it."""
+    return study.study_name.rpartition("/")[2]
+
+
 def close_killed_trials(study: optuna.Study) -> list[int]:
     """Fail the trials that a killed process has left running, and return their numbers.
 

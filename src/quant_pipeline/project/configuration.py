@@ -26,6 +26,7 @@ from quant_pipeline.project.refused_configuration import (
     refuse_limits_of_real_money,
     refuse_renamed_types,
     refuse_unknown_parameter,
+    refuse_unusable_folders,
 )
 from quant_pipeline.project.rehearsal import set_apart
 from quant_pipeline.project.resolvers import CUSTOM_RESOLVERS, register_resolvers
@@ -134,6 +135,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
                 self._refuse_unknown(found)
                 self._refuse_params_of_real_money()
                 found = with_signals(found)
+            if key == "globals":
+                refuse_unusable_folders(found)
             if key == "catalog":
                 refuse_renamed_types(found, self.environment)
         except (YAMLError, OSError) as error:

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from quant_pipeline.common.places import require_local
 from quant_pipeline.project.unresolved import plain
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def last_booked_session(loader: ProjectConfigLoader, default: str) -> str:
     default
         Returned before the first one, and for a ledger that is no file.
     """
-    folder = loader.project / str(plain(loader, "${globals:paths.account}"))
+    folder = loader.project / require_local(str(plain(loader, "${globals:paths.account}")), "`paths.account`")
     return _last_closed(folder / "ledger.sqlite") or default
 
 

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from yaml import MarkedYAMLError, YAMLError
 
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.places import require_files, require_local
 
 ONLY_IN_FILES = ("account", "risk", "execution.account_number", "execution.needs_arming", "market_rules.calendar")
 """Parameters that ``--params`` cannot set for an account with real money."""
@@ -66,6 +67,20 @@ def refuse_limits_of_real_money(named: Sequence[str], environment: str) -> NoRet
         f"--params sets {', '.join(named)}, which account '{environment}' takes from its own files because it trades "
         f"real money. Write them into conf/{environment}, where a change leaves a trace."
     )
+
+
+def refuse_unusable_folders(settings: Mapping[str, Any]) -> None:
+    """Refuse globals whose folders can be none: an account anywhere but here, a market behind an unknown protocol.
+
+    Raises
+    ------
+    ConfigurationError
+        When ``paths.account`` is no path of this machine, or ``paths.market`` neither one nor a bucket.
+    """
+    paths = settings.get("paths")
+    if isinstance(paths, Mapping):
+        require_local(str(paths.get("account", "")), "`paths.account`")
+        require_files(str(paths.get("market", "")))
 
 
 def refuse_renamed_types(catalog: Mapping[str, Any], environment: str) -> None:

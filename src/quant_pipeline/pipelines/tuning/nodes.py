@@ -24,6 +24,7 @@ from quant_pipeline.models.tuning import (
     close_killed_trials,
     ended_trials,
     give_up,
+    model_of,
     reasons_without_value,
     sampler_of,
     suggest_spec,
@@ -43,7 +44,7 @@ def search_hyper_parameters(
     """Run the trials that a study still lacks; a trial is worth the mean rank IC of the stretches it scores.
 
     One without a rank IC, because its model cannot be trained or scores all alike, is reported and takes the place of a
-    trial in this run; the next run tries others. The study carries the name of the model.
+    trial in this run; the next run tries others. The study is named after the model.
 
     Returns
     -------
@@ -56,7 +57,7 @@ def search_hyper_parameters(
     ModelError
         When no trial has a rank IC.
     """
-    name = study.study_name
+    name = model_of(study)
     folds = tuning_folds(data.days, split, tuning, setting.label.horizon)
     last = folds[-1].segments["test"][-1]
     known = replace(data, features=known_at_close(data.features, last)).read_by(setting)
@@ -88,7 +89,7 @@ def _run_trials(
     for first in range(0, count, tuning.trials_at_once):
         study.sampler = sampler_of(study, tuning.seed)
         trials = [study.ask() for _ in range(min(tuning.trials_at_once, count - first))]
-        space = tuning.spaces[study.study_name]
+        space = tuning.spaces[model_of(study)]
         candidates = [replace(setting, spec=suggest_spec(setting.spec, space, trial)) for trial in trials]
         judged = [
             run_tasks(judge_trial, data, [(candidate, fold.segments) for fold in folds]) for candidate in candidates
@@ -126,13 +127,13 @@ def _judge_trial(trial: optuna.Trial, folds: list[RollingWindow], judged: Genera
 def _missing(study: optuna.Study, tuning: TuningParameters) -> int:
     ended = len(ended_trials(study))
     if ended >= tuning.trials:
-        logger.info("%s has its %d trials; raise `tuning.trials` to search on", study.study_name, ended)
+        logger.info("%s has its %d trials; raise `tuning.trials` to search on", model_of(study), ended)
     return max(tuning.trials - ended, 0)
 
 
 def _enqueue_registered(study: optuna.Study, spec: ModelSpec, tuning: TuningParameters) -> None:
     """Let the first trial be what the registry has, so that a search never ends below it."""
-    name = study.study_name
+    name = model_of(study)
     hyper = spec.hyper.model_dump()
     unknown = sorted(set(tuning.spaces[name]) - set(hyper))
     if unknown:
@@ -145,7 +146,7 @@ def _verdict(study: optuna.Study) -> dict[str, object]:
     ended = ended_trials(study)
     if not any(trial.state == TrialState.COMPLETE for trial in ended):
         raise ModelError(
-            f"{study.study_name}: none of its trials has a rank IC, the last one because "
+            f"{model_of(study)}: none of its trials has a rank IC, the last one because "
             f"{(reasons_without_value(study) or ['it was interrupted'])[-1]}; check the labels and `universe`, or use "
             "fewer or longer stretches (`tuning.folds`, `tuning.fold_sessions`)"
         )
@@ -153,7 +154,7 @@ def _verdict(study: optuna.Study) -> dict[str, object]:
     # The enqueued trial has the registered values; the first that ended is another one where it has no rank IC.
     registered = next((trial.value for trial in ended if "fixed_params" in trial.system_attrs), None)
     known = "without one" if registered is None else f"{registered:.4f}"
-    logger.info("%s: rank IC %.4f with %s, %s as registered", study.study_name, best.value, best.params, known)
+    logger.info("%s: rank IC %.4f with %s, %s as registered", model_of(study), best.value, best.params, known)
     return {
         "hyper": best.params,
         "rank_ic": best.value,

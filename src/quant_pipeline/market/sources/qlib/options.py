@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, field_validator
 
-from quant_pipeline.common.parameters import Parameters
+from quant_pipeline.common.parameters import LocalAddress, Parameters
 from quant_pipeline.market.sources.files.options import Exclusion
 
 ALL_INSTRUMENTS = "all"
@@ -38,7 +38,7 @@ class QlibSourceParameters(Parameters):
         Rows that are left out, by instrument and dates.
     """
 
-    provider_uri: str
+    provider_uri: LocalAddress
     universe: str = Field(default=ALL_INSTRUMENTS, min_length=1)
     benchmark: str | None = None
     calendar: str | None = None

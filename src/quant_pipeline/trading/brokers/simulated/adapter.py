@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from pathlib import Path
 
 import pandas as pd
 import sqlalchemy as sa
 
 from quant_pipeline.common.exceptions import StaleDataError
+from quant_pipeline.common.parameters import LocalPath
 from quant_pipeline.trading.broker_records import TimeInForce
 from quant_pipeline.trading.brokers.adapter import BrokerAdapter, Money, Opening
 from quant_pipeline.trading.brokers.simulated.store import BrokerBooks, Holding, SimulatedStore
@@ -42,7 +42,7 @@ class SimulatedAdapter(BrokerAdapter):
 
     capability = CAPABILITY
 
-    path: Path
+    path: LocalPath
 
     @property
     def money(self) -> Money:
