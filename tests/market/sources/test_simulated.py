@@ -42,6 +42,28 @@ def test_a_market_of_thousands_has_names_enough():
     assert len(named) == 5_500
 
 
+def test_a_market_of_thousands_lists_and_delists_and_every_bar_is_one_of_a_market():
+    parameters = SimulatedMarketParameters(n_instruments=2_000, start="2022-01-03", end="2023-12-29")
+    market = generate_market(parameters)
+    first, last = market.sessions[0], market.sessions[-1]
+    known = market.as_of(last)
+    BARS_SCHEMA.validate(known.bars)
+    CORPORATE_ACTIONS_SCHEMA.validate(known.corporate_actions)
+    INSTRUMENTS_SCHEMA.validate(known.instruments)
+    assert not known.bars.duplicated(["date", "instrument"]).any()
+    assert not known.corporate_actions.duplicated(["date", "instrument", "kind"]).any()
+    names = known.instruments.set_index("instrument")
+    assert len(names) == names.index.nunique() == known.bars["instrument"].nunique() == 2_000
+    assert (names["listed"] > first).sum() == pytest.approx(0.15 * 2_000, rel=0.1)
+    ended = known.corporate_actions.query("kind == 'delisting'").set_index("instrument")
+    assert len(ended) == pytest.approx(0.02 * 2_000 * 2, rel=0.25)
+    assert set(ended.index) == set(names.index[names["delisted"].notna()])
+    span = known.bars.groupby("instrument")["date"].agg(["min", "max"])
+    assert (span["min"] >= names["listed"].reindex(span.index)).all()
+    assert (span["max"].reindex(ended.index) < ended["date"]).all()
+    assert (span["max"].drop(ended.index) > last - pd.Timedelta(days=60)).all()
+
+
 def test_tables_satisfy_their_schemas(known):
     BARS_SCHEMA.validate(known.bars)
     CORPORATE_ACTIONS_SCHEMA.validate(known.corporate_actions)
