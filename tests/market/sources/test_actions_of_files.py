@@ -169,7 +169,9 @@ def test_a_file_without_the_column_of_dividends_that_others_have_is_named(tmp_pa
     ("file", "instrument"),
     [
         ("600000_hfq.csv", "600000"), ("sh600000_qfq_daily.csv", "SH600000"), ("600000-前复权.csv", "600000"),
-        ("600000(后复权).csv", "600000"), ("qfq/600000.csv", "600000"), ("AAPL_full_1day_adjsplitdiv.csv", "AAPL"),
+        ("600000(后复权).csv", "600000"), ("600000（后复权）.csv", "600000"), ("600000后复权.csv", "600000"),
+        ("[hfq] 600000.csv", "600000"), ("600000,hfq.csv", "600000"), ("qfq/600000.csv", "600000"),
+        ("日线（前复权）/600000.csv", "600000"), ("AAPL_full_1day_adjsplitdiv.csv", "AAPL"),
     ],
 )  # fmt: skip
 def test_prices_that_a_name_calls_adjusted_are_not_taken_as_traded(tmp_path, file, instrument):

@@ -1,5 +1,7 @@
 """Exports in other languages, encodings and conventions: the reading that was written down first, or the reason."""
 
+import io
+
 import pandas as pd
 import pytest
 
@@ -7,6 +9,8 @@ from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.quality import QualityParameters
 from quant_pipeline.market.sources.files.checking import check_folder
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
+from quant_pipeline.market.sources.files.parsing import read_file
+from quant_pipeline.market.sources.files.reading_cache import ReadingCache
 
 CLOSES = [1361.3, 1372.55, 1368.1, 1370.4, 1381.2, 1379.9, 1390.05, 1388.8, 1401.35, 1399.6, 1405.25, 1410.7, 1402.45,
           1415.3, 1420.15]  # fmt: skip
@@ -257,11 +261,56 @@ def test_a_rename_that_cannot_be_read_is_refused(tmp_path, text, words):
     assert words in summary["problems"][0]
 
 
-@pytest.mark.parametrize(("word", "findings"), [("不复权", {}), ("前复权", {"adjusted_by_name": 1})])
-def test_a_title_says_that_prices_are_adjusted_as_a_name_does(tmp_path, word, findings):
-    text = f"600519 贵州茅台 日线 {word}\n" + table(USUAL, PLAIN, days=SHANGHAI)
+ADJUSTED_TITLES = (
+    "600519 贵州茅台 日线 前复权", "AAA hfq", "AAA hfq,,,,,", '"Prices, AAA hfq"', "AAA（后复权）", "复权方式:后复权",
+    "复权方式：后复权；单位：元", "贵州茅台后复权日线", "後復權", "AAA;QFQ", "'hfq'", "贵州茅台hfq日线",
+    "[Total Return]", "x/hfq", "adj_split_div|AAA",
+)  # fmt: skip
+TITLES_AS_TRADED = (
+    "600519 贵州茅台 日线 不复权", "复权方式：不复权", "当前复权方式：不复权", "上市以前复权",
+    "见后复权因子表", "AAA bfq,,,", "xhfq", "qfq2", "hfqs",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("blank", ["", "\n"])
+@pytest.mark.parametrize("title", ADJUSTED_TITLES + TITLES_AS_TRADED)
+def test_a_title_says_that_prices_are_adjusted_as_a_name_does(tmp_path, title, blank):
+    for name in ("SH600519.csv", "SH600518.csv"):
+        (tmp_path / name).write_text(f"{title}\n{blank}" + table(USUAL, PLAIN, days=SHANGHAI))
+    readings = ReadingCache(None).read_all(sorted(tmp_path.iterdir()), tmp_path, FilesMarketParameters())
+    adjusted = "splits_and_dividends" if title in ADJUSTED_TITLES else "none"
+    assert [(reading.adjusted, len(reading.rows)) for reading in readings] == [(adjusted, 15)] * 2
+
+
+def test_an_adjusted_title_is_a_finding(tmp_path):
+    text = "AAA（后复权）,,,\n" + table(USUAL, PLAIN, days=SHANGHAI)
     summary = check(tmp_path, {"SH600519.csv": text}).summary
-    assert (summary["problems"], summary["findings"]) == ([], findings)
+    assert (summary["problems"], summary["findings"]) == ([], {"adjusted_by_name": 1})
+
+
+def sheets(folder, **tables):
+    """Write a workbook: of each sheet what stands above its table."""
+    data = pd.read_csv(io.StringIO(table(USUAL, PLAIN)))
+    with pd.ExcelWriter(folder / "AAA.xlsx") as book:
+        for name, title in tables.items():
+            data.to_excel(book, sheet_name=name, index=False, startrow=2)
+            book.sheets[name].cell(1, 2, title)
+    return read_file(folder / "AAA.xlsx", folder, FilesMarketParameters())
+
+
+def test_titles_and_names_of_sheets_say_that_prices_are_adjusted(tmp_path):
+    assert sheets(tmp_path, Sheet1="Prices").adjusted == "none"
+    assert sheets(tmp_path, Sheet1="AAA (hfq)").adjusted == "splits_and_dividends"
+    assert sheets(tmp_path, 后复权="Prices").adjusted == "splits_and_dividends"
+    assert sheets(tmp_path, AAA="后复权", BBB="后复权").adjusted == "splits_and_dividends"
+    assert "not all say the same adjustment" in sheets(tmp_path, 不复权="", 后复权="").broken
+
+
+def test_a_title_above_a_column_per_field_and_instrument_is_heard(tmp_path):
+    data = table("Date,AAA_Open,AAA_High,AAA_Low,AAA_Close,AAA_Volume", PLAIN)
+    (tmp_path / "wide.csv").write_text(f"Prices (hfq)\n{data}")
+    reading = read_file(tmp_path / "wide.csv", tmp_path, FilesMarketParameters())
+    assert (reading.adjusted, len(reading.rows)) == ("splits_and_dividends", 15)
 
 
 @pytest.mark.parametrize(

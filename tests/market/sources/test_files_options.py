@@ -381,6 +381,26 @@ def test_a_file_per_field_is_one_market(tmp_path, bars):
     pd.testing.assert_frame_equal(seen(tmp_path).rows[bars.columns], bars, check_dtype=False)
 
 
+def test_what_is_wrong_in_a_file_of_one_field_is_named(tmp_path, bars):
+    day = f"{bars['date'].min():%Y-%m-%d}"
+    more = {"low": f"{day},1,2,3,,4\n", "high": f"{day},1,2,3\n"}
+    for field in ("open", "high", "low", "close", "volume"):
+        text = bars.pivot(index="date", columns="instrument", values=field).to_csv().replace("\n", ",\n")
+        (tmp_path / f"{field}.csv").write_text(text + more.get(field, ""))
+    assert {str(problem) for problem in seen(tmp_path).problems} == {
+        f"close.csv, row 42: high.csv: states {day} again, with other values",
+        f"close.csv, row 42: low.csv: more cells than the header has columns: '{day},1,2,3,,4'",
+    }
+    pd.testing.assert_frame_equal(seen(tmp_path).rows[bars.columns], bars, check_dtype=False)
+
+
+def test_a_file_per_field_may_be_a_sheet_that_says_adjusted(tmp_path, bars):
+    for field in ("open", "high", "low", "close", "volume"):
+        wide = bars.pivot(index="date", columns="instrument", values=field).reset_index()
+        wide.to_excel(tmp_path / f"{field}.xlsx", sheet_name="hfq", index=False)
+    assert seen(tmp_path).adjusted == {"close.xlsx": "splits_and_dividends"}
+
+
 def test_one_price_alone_is_no_bar(tmp_path, bars):
     bars.pivot(index="date", columns="instrument", values="close").to_csv(tmp_path / "prices.csv")
     assert "has one column per instrument and one price" in str(seen(tmp_path).problems[0])

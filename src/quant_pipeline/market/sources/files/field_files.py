@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from quant_pipeline.market.sources.files.instrument_names import stem_of
-from quant_pipeline.market.sources.files.opening import open_wide
+from quant_pipeline.market.sources.files.opening import open_table
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.raw_table import RawTable
 from quant_pipeline.market.sources.files.wide import stack_instruments
@@ -31,15 +31,24 @@ def join_fields(own: dict[str, Path], folder: Path, options: FilesMarketParamete
     UnreadableFileError
         When one of them holds no table.
     """
-    tables = []
+    tables, titles = [], []
+    damaged: list[tuple[int, str]] = []
     for field, file in own.items():
-        table = open_wide(file, folder, options)
-        dates = table.columns[0]
-        table = table.rename(columns={dates: "date"}).drop_duplicates("date").set_index("date")
+        raw = open_table(file, folder, options)
+        dates = raw.table.columns[0]
+        again = raw.table.duplicated(dates)
+        different = (again & ~raw.table.duplicated()).to_numpy()
+        damaged += [(line, f"{file.name}: {what}") for line, what in raw.damaged]
+        damaged += [
+            (int(line), f"{file.name}: states {date} again, with other values")
+            for line, date in zip(raw.lines[different], raw.table.loc[different, dates], strict=True)
+        ]
+        table = raw.table[~again].rename(columns={dates: "date"}).set_index("date")
         table.columns = pd.MultiIndex.from_tuples([(field, str(name)) for name in table.columns])
         tables.append(table)
+        titles.append(raw.title)
     joined = pd.concat(tables, axis=1).reset_index()
     joined.columns = pd.MultiIndex.from_tuples([("date", ""), *joined.columns[1:]])
     lines = pd.RangeIndex(2, len(joined) + 2).to_numpy()
     table, lines = stack_instruments(joined, lines)
-    return RawTable(table, lines, has_commas=True)
+    return RawTable(table, lines, damaged=damaged, has_commas=True, title=" ".join(titles))

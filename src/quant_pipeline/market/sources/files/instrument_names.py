@@ -19,15 +19,18 @@ PACKED_ENDINGS = (".gz", ".bz2", ".xz", ".zip", ".zst")
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PAIR = re.compile(r"[A-Za-z0-9._-]*[A-Za-z0-9](/[A-Za-z0-9]+)(:[A-Za-z0-9]+)?")
-_MARK = r"(?:^|[\s_.(\[-])(?:{})(?=$|[\s_.)\]-])"
+_CHINESE = "[前后後][复復][权權]"
+_LATIN = r"(?<![a-z0-9])(?:{})(?![a-z0-9])"
 _ADJUSTED_NAMES = (
-    (re.compile(_MARK.format(r"hfq|qfq|前复权|后复权|adj_?split_?div|total_?return"), re.IGNORECASE), ALL),
-    (re.compile(_MARK.format(r"adj_?split"), re.IGNORECASE), SPLITS),
+    # Words such as 当前复权 (the present adjustment) and 复权因子 (its factor) say nothing of prices.
+    (re.compile(rf"(?<![当目之以今]){_CHINESE}(?!因子)"), ALL),
+    (re.compile(_LATIN.format(r"hfq|qfq|adj_?split_?div|total[\s_-]?return"), re.IGNORECASE), ALL),
+    (re.compile(_LATIN.format(r"adj_?split"), re.IGNORECASE), SPLITS),
 )
-"""What names of files and folders say that their prices are adjusted for."""
+"""What names of files, folders and sheets, and titles, say that their prices are adjusted for."""
 _ADDED_BY_VENDORS = (
-    re.compile(r"^(hfq|qfq|bfq|前复权|后复权|不复权)[_.-]", re.IGNORECASE),
-    re.compile(r"[\s_.(\[-]+(hfq|qfq|bfq|前复权|后复权|不复权)[)\]]?$", re.IGNORECASE),
+    re.compile(rf"^[\W_]*(?:(?:hfq|qfq|bfq)[\W_]+|(?:{_CHINESE}|不[复復][权權])[\W_]*)", re.IGNORECASE),
+    re.compile(rf"(?:[\W_]+(?:hfq|qfq|bfq)|[\W_]*(?:{_CHINESE}|不[复復][权權]))[\W_]*$", re.IGNORECASE),
     re.compile(
         r" (- ?)?(Historical Data|Stock Price History|Historical Prices|Historische Daten|Historische Kurse"
         r"|Données Historiques|Datos Históricos|Dados Históricos|Dati Storici)$",
@@ -90,11 +93,16 @@ def instrument_of(path: PurePath, pattern: str | None) -> str:
 
 def adjustment_named(path: PurePath) -> tuple[str, str]:
     """Return what the name of a file, or of a folder around it, says that prices are adjusted for, and its word."""
-    for part in (stem_of(path), *map(str, path.parent.parts)):
-        for mark, adjusted in _ADJUSTED_NAMES:
-            found = mark.search(part)
-            if found is not None:
-                return adjusted, found.group().strip(" _.([-")
+    parts = (stem_of(path), *map(str, path.parent.parts))
+    return next((said for said in map(adjustment_said, parts) if said[0]), ("", ""))
+
+
+def adjustment_said(text: str) -> tuple[str, str]:
+    """Return what a name or a title says that prices are adjusted for, and its word; empty where it says nothing."""
+    for mark, adjusted in _ADJUSTED_NAMES:
+        found = mark.search(text)
+        if found is not None:
+            return adjusted, found.group()
     return "", ""
 
 

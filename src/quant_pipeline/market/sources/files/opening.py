@@ -155,17 +155,6 @@ def _with_partitions(raw: RawTable, file: Path, folder: Path) -> RawTable:
     return raw
 
 
-def open_wide(file: Path, folder: Path, options: FilesMarketParameters) -> pd.DataFrame:
-    """Open a table of which the first column is the date, and every other one an instrument.
-
-    Raises
-    ------
-    UnreadableFileError
-        When it holds no table.
-    """
-    return open_table(file, folder, options).table
-
-
 def _open(file: Path, options: FilesMarketParameters, as_text: bool) -> RawTable:
     if file.stat().st_size == 0:
         raise UnreadableFileError("is empty")
@@ -219,8 +208,8 @@ def _text(stored: bytes, text: str, options: FilesMarketParameters, as_text: boo
     table, lines, damaged = _cells(text, separator, header)
     if header.levels:
         table, lines = stack_instruments(table, lines)
-    title = title_of(text, header) if not header.levels else ""
-    return RawTable(table, lines, header.layout, damaged, separator != "," or '"' in text, title)
+    has_commas, title = separator != "," or '"' in text, title_of(text, header)
+    return RawTable(table, lines, header.layout, damaged, has_commas, title)
 
 
 def _plain_cells(text: str, separator: str, header: Header, options: FilesMarketParameters) -> PlainCells | None:

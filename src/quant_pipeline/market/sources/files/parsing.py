@@ -14,7 +14,12 @@ import pandas as pd
 from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.sources.files.dates import Dates, read_dates
 from quant_pipeline.market.sources.files.field_files import join_fields
-from quant_pipeline.market.sources.files.instrument_names import adjustment_named, instrument_of, printable
+from quant_pipeline.market.sources.files.instrument_names import (
+    adjustment_named,
+    adjustment_said,
+    instrument_of,
+    printable,
+)
 from quant_pipeline.market.sources.files.layouts import NUMBERS
 from quant_pipeline.market.sources.files.numbers import Numbers, decimal_mark, read_numbers, read_splits
 from quant_pipeline.market.sources.files.opening import open_table, open_tail
@@ -70,7 +75,7 @@ class Reading:
     is_blocking
         Whether its problem refuses the market whatever is left out.
     title
-        Lines before its header.
+        What stands before its header, and the names of its sheets.
     head
         What was read, where more can follow it that is read alone.
     """
@@ -92,12 +97,12 @@ class Reading:
 
     @property
     def named(self) -> tuple[str, str]:
-        """What its name says that the prices are adjusted for, and the word; empty where a column or nothing does."""
+        """What name or title say that prices are adjusted for, and the word; empty where a column or nothing does."""
         stated = {"dividend", "split", "vendor_adjusted_close", "adjust_flag"} & set(self.fields)
         if stated:
             return "", ""
         by_name = adjustment_named(Path(self.file))
-        return by_name if by_name[0] else adjustment_named(Path(self.title.replace("/", " ")))
+        return by_name if by_name[0] else adjustment_said(self.title)
 
     @property
     def adjusted(self) -> str:

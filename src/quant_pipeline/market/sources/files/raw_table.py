@@ -56,7 +56,7 @@ class RawTable:
     has_commas
         Whether numbers may hold commas, whose meaning has to be found.
     title
-        Lines before the header.
+        What stands before the header, and the name of the sheet.
     of_header
         What the header alone says where the file is plain, see `plain_text`; None where it is not.
     head

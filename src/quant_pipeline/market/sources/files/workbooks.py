@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.market.sources.files.header import Header, find_header
+from quant_pipeline.market.sources.files.instrument_names import adjustment_said
 from quant_pipeline.market.sources.files.layouts import CANONICAL
 from quant_pipeline.market.sources.files.raw_table import FIRST_LINES, RawTable, UnreadableFileError
 from quant_pipeline.market.sources.files.wide import stack_instruments
@@ -23,7 +24,7 @@ def read_workbook(content: bytes) -> RawTable:
     known = [name for name, header in headers.items() if header.is_known] or list(headers)[:1]
     if not headers[known[0]].names:
         raise UnreadableFileError(headers[known[0]].fault)
-    parts = {str(name): _sheet(sheets[name], headers[name]) for name in known}
+    parts = {str(name): _sheet(str(name), sheets[name], headers[name]) for name in known}
     if len(parts) == 1:
         return next(iter(parts.values()))
     columns = {tuple(map(str, part.table.columns)) for part in parts.values()}
@@ -31,13 +32,20 @@ def read_workbook(content: bytes) -> RawTable:
         raise UnreadableFileError(
             f"has {len(parts)} sheets with bars ({', '.join(parts)}) of different columns; save each as a file"
         )
+    adjusted = {adjustment_said(part.title)[0] for part in parts.values()}
+    if len(adjusted) > 1:
+        raise UnreadableFileError(
+            f"has {len(parts)} sheets with bars ({', '.join(parts)}), and not all say the same adjustment of prices; "
+            "save each as a file"
+        )
     names = {str(column).strip().lower() for column in next(iter(parts.values())).table.columns}
     if not any(CANONICAL.get(name) == "instrument" for name in names) and not _are_years(parts):
         for name, part in parts.items():
             part.table["symbol"] = pd.array([name] * len(part.table), dtype="str")
     first = next(iter(parts.values()))
     table = pd.concat([part.table for part in parts.values()], ignore_index=True)
-    return RawTable(table, np.concatenate([part.lines for part in parts.values()]), first.layout, has_commas=True)
+    lines, title = np.concatenate([part.lines for part in parts.values()]), "; ".join(p.title for p in parts.values())
+    return RawTable(table, lines, first.layout, has_commas=True, title=title)
 
 
 def _are_years(parts: dict[str, RawTable]) -> bool:
@@ -52,11 +60,15 @@ def _are_years(parts: dict[str, RawTable]) -> bool:
 
 
 def _header_of(cells: pd.DataFrame) -> Header:
-    first = [["" if pd.isna(cell) else str(cell).strip() for cell in row] for row in cells.head(FIRST_LINES).to_numpy()]
-    return find_header(first, {})
+    return find_header([_texts(row) for row in cells.head(FIRST_LINES).to_numpy()], {})
 
 
-def _sheet(cells: pd.DataFrame, header: Header) -> RawTable:
+def _texts(cells: np.ndarray) -> list[str]:
+    return ["" if pd.isna(cell) else str(cell).strip() for cell in cells]
+
+
+def _sheet(name: str, cells: pd.DataFrame, header: Header) -> RawTable:
+    above = [cell for row in cells.head(header.title_lines).to_numpy() for cell in _texts(row) if cell]
     table = cells.iloc[header.lines :, : len(header.names)].reset_index(drop=True)
     table.columns = header.columns()
     lines = np.arange(len(table)) + header.lines + 1
@@ -64,4 +76,4 @@ def _sheet(cells: pd.DataFrame, header: Header) -> RawTable:
     table, lines = table[filled].infer_objects().reset_index(drop=True), lines[filled]
     if header.levels:
         table, lines = stack_instruments(table, lines)
-    return RawTable(table, lines, header.layout, has_commas=True)
+    return RawTable(table, lines, header.layout, has_commas=True, title=" ".join([name, *above]))
