@@ -95,6 +95,42 @@ def test_a_column_of_dates_is_read_whatever_its_kind(texts):
     assert dates.values.astype("datetime64[D]").astype(str).tolist() == ["2024-01-02", "2024-03-28"]
 
 
+@pytest.mark.parametrize(
+    ("texts", "date_format"),
+    [
+        (["2024-01-02 -0500", "2024-07-02 -0400"], "%Y-%m-%d %z"),
+        (["02.01.2024 00:00 -05:00", "02.07.2024 00:00 -04:00"], "%d.%m.%Y %H:%M %z"),
+        (["2024-01-02 Z", "2024-07-02 +01:00"], "%Y-%m-%d %z"),
+        (["2024-01-02 00:00:00Z", "2024-07-02 00:00:00Z"], "%Y-%m-%d %H:%M:%S%z"),
+    ],
+)
+def test_days_of_a_zone_with_summer_time_are_those_that_are_written(texts, date_format):
+    dates = read_dates(pd.Series([*texts, "soon", texts[0]]), date_format)
+    assert dates.kind == "date"
+    assert dates.unreadable.tolist() == [False, False, True, False]
+    found = dates.values.astype("datetime64[D]").astype(str).tolist()
+    assert found == ["2024-01-02", "2024-07-02", "NaT", "2024-01-02"]
+
+
+@pytest.mark.parametrize("date_format", [None, "%Y-%m-%d %H:%M:%S%z"])
+def test_moments_of_a_zone_are_instants_with_a_format_as_without(date_format):
+    texts = ["2024-01-02 09:30:00-0500", "2024-07-02 09:30:00-0400", "2024-07-02 13:31:00+0000"]
+    dates = read_dates(pd.Series(texts), date_format)
+    assert dates.kind == "instant"
+    found = dates.values.astype("datetime64[m]").astype(str).tolist()
+    assert found == ["2024-01-02T14:30", "2024-07-02T13:30", "2024-07-02T13:31"]
+
+
+def test_a_file_of_summer_time_is_read_and_a_format_that_cannot_be_is_a_problem_of_each_file(tmp_path, bars):
+    zones = np.where(bars["date"] < "2024-02-01", " -0500", " -0400")
+    write(tmp_path, bars.assign(date=bars["date"].dt.strftime("%Y-%m-%d") + zones))
+    read = seen(tmp_path, date_format="%Y-%m-%d %z")
+    assert read.problems == []
+    pd.testing.assert_frame_equal(read.rows[bars.columns], bars, check_dtype=False)
+    problems = {str(problem).split(" in format")[0] for problem in seen(tmp_path, date_format="%Y-%Q").problems}
+    assert problems == {f"{name}.csv: is damaged: 'Q' is a bad directive" for name in ("AAA", "BBB", "CCC")}
+
+
 FAR = datetime.datetime(9999, 12, 31)
 NEAR = datetime.datetime(2024, 1, 2)
 

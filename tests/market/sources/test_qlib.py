@@ -1,6 +1,7 @@
 """Providers of Qlib as a market: what Qlib itself reads, what a dump by Qlib's tools holds, what is refused."""
 
 import logging
+import re
 
 import numpy as np
 import pandas as pd
@@ -272,6 +273,22 @@ def test_a_universe_that_ends_in_the_year_9999_goes_on_and_a_session_of_that_yea
     calendar.write_text(calendar.read_text() + "9999-12-31\n")
     with pytest.raises(MarketDataError, match=r"day\.txt holds '9999-12-31', which is no date"):
         read(folder)
+
+
+@pytest.mark.parametrize("zone", ["T00:00:00Z", " 00:00:00+08:00", "Z", " 00:00-0500"])
+@pytest.mark.parametrize("lines", ["first", "last", "all"])
+def test_a_day_with_a_zone_is_none_and_is_named_with_its_file(small, zone, lines):
+    folder = small()
+    calendar = folder / "calendars/day.txt"
+    days = calendar.read_text().split()
+    chosen = {"first": days[:1], "last": days[-1:], "all": days}[lines]
+    calendar.write_text("\n".join(day + zone if day in chosen else day for day in days))
+    with pytest.raises(MarketDataError, match=rf"day\.txt holds '{re.escape(chosen[0] + zone)}', which is no date"):
+        read(folder)
+    calendar.write_text("\n".join(f"{day} 00:00:00" for day in days))
+    write_universe(folder, "mine", [("SH600000", "2018-01-02", f"2019-12-31{zone}")])
+    with pytest.raises(MarketDataError, match=r"mine\.txt, row 1: .* is no date"):
+        read(folder, universe="mine")
 
 
 def test_a_vendor_that_rounds_its_adjusted_closes_pays_no_dividend_every_day(small):

@@ -28,6 +28,7 @@ YEARS = (1700, 2200)
 
 _TIME = r"(?:[T ]+(?P<hour>\d{1,2}):?(?P<minute>\d{2})(?::?(?P<second>\d{2})(?:\.\d+)?)?)?"
 _ZONE = r"\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2}(?::\d{2})?)?"
+_ZONE_AT_END = r"(Z|[+-]\d{2}:?\d{2}(?::?\d{2})?)$"
 _YEAR_FIRST = re.compile(
     rf"(?P<year>\d{{4}})(?P<mark>[-/.]) ?(?P<a>\d{{1,2}})(?P=mark) ?(?P<b>\d{{1,2}}){_TIME}{_ZONE}"
 )
@@ -186,10 +187,14 @@ def _stamps(column: pd.Series) -> _Parts | None:
         return _Parts(local.to_numpy("datetime64[ns]"), offset.to_numpy())
     if isinstance(column.dtype, pd.ArrowDtype) and pa.types.is_date(column.dtype.pyarrow_dtype):
         column = column.astype("datetime64[s]")
-    local = column.dt.tz_localize(None).to_numpy()
-    if column.dt.tz is None:
+    return _of_one_zone(column)
+
+
+def _of_one_zone(stamps: pd.Series) -> _Parts:
+    local = stamps.dt.tz_localize(None).to_numpy()
+    if stamps.dt.tz is None:
         return _Parts(_in_reach(local), np.full(len(local), np.nan))
-    utc = column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
+    utc = stamps.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
     return _Parts(_in_reach(local), (local - utc) / np.timedelta64(1, "s"))
 
 
@@ -207,9 +212,8 @@ def _texts(column: pd.Series, date_format: str | None, day_first: bool | None) -
         return _Parts(iso[codes], np.full(len(codes), np.nan))
     found = pd.Index(unique)
     if date_format is not None:
-        parsed = pd.to_datetime(pd.Series(found), format=date_format, errors="coerce", utc=False)
-        local = _in_reach(parsed.dt.tz_localize(None).to_numpy())
-        return _Parts(local[codes], np.full(len(codes), np.nan))
+        parts = _by_format(pd.Series(found, dtype="str"), date_format)
+        return _Parts(parts.local[codes], parts.offset[codes])
     if len(found) and bool(found.str.fullmatch(r"\d{4}-\d{2}-\d{2}").all()):
         local = _in_reach(pd.to_datetime(pd.Series(found), format="%Y-%m-%d", errors="coerce").to_numpy())
         return _Parts(local[codes], np.full(len(codes), np.nan))
@@ -219,6 +223,15 @@ def _texts(column: pd.Series, date_format: str | None, day_first: bool | None) -
     local = np.array([moment for moment, _ in read], dtype="datetime64[ns]")
     offset = np.array([zone for _, zone in read], dtype=np.float64)
     return _Parts(local[codes], offset[codes], ambiguous, None if ambiguous else day_first)
+
+
+def _by_format(texts: pd.Series, date_format: str) -> _Parts:
+    """Read texts by a format, those of each zone apart: a zone with summer time has two."""
+    parts = _Parts(np.full(len(texts), np.datetime64("NaT", "ns")), np.full(len(texts), np.nan))
+    for _, group in texts.groupby(texts.str.extract(_ZONE_AT_END, expand=False).fillna("")):
+        read = _of_one_zone(pd.to_datetime(group, format=date_format, errors="coerce"))
+        parts.local[group.index], parts.offset[group.index] = read.local, read.offset
+    return parts
 
 
 def _iso_days(texts: np.ndarray) -> np.ndarray | None:

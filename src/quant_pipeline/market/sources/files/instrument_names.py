@@ -91,9 +91,9 @@ def instrument_of(path: PurePath, pattern: str | None) -> str:
     return re.sub(r"_us_d$", ".US", name, flags=re.IGNORECASE).upper()
 
 
-def adjustment_named(path: PurePath) -> tuple[str, str]:
-    """Return what the name of a file, or of a folder around it, says that prices are adjusted for, and its word."""
-    parts = (stem_of(path), *map(str, path.parent.parts))
+def adjustment_named(path: PurePath, title: str) -> tuple[str, str]:
+    """Return what the name of a file, of a folder around it, or its title says that prices are adjusted for."""
+    parts = (stem_of(path), *map(str, path.parent.parts), title)
     return next((said for said in map(adjustment_said, parts) if said[0]), ("", ""))
 
 

@@ -13,13 +13,9 @@ import pandas as pd
 
 from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.sources.files.dates import Dates, read_dates
+from quant_pipeline.market.sources.files.faults import naming_faults
 from quant_pipeline.market.sources.files.field_files import join_fields
-from quant_pipeline.market.sources.files.instrument_names import (
-    adjustment_named,
-    adjustment_said,
-    instrument_of,
-    printable,
-)
+from quant_pipeline.market.sources.files.instrument_names import adjustment_named, instrument_of, printable
 from quant_pipeline.market.sources.files.layouts import NUMBERS
 from quant_pipeline.market.sources.files.numbers import Numbers, decimal_mark, read_numbers, read_splits
 from quant_pipeline.market.sources.files.opening import open_table, open_tail
@@ -99,10 +95,7 @@ class Reading:
     def named(self) -> tuple[str, str]:
         """What name or title say that prices are adjusted for, and the word; empty where a column or nothing does."""
         stated = {"dividend", "split", "vendor_adjusted_close", "adjust_flag"} & set(self.fields)
-        if stated:
-            return "", ""
-        by_name = adjustment_named(Path(self.file))
-        return by_name if by_name[0] else adjustment_said(self.title)
+        return ("", "") if stated else adjustment_named(Path(self.file), self.title)
 
     @property
     def adjusted(self) -> str:
@@ -112,12 +105,16 @@ class Reading:
 
 def read_file(file: Path, folder: Path, options: FilesMarketParameters, as_text: bool = False) -> Reading:
     """Read one file; `as_text` reads a plain text file without Arrow, for problems that name cells as they stand."""
-    reading = Reading(name_of(file, folder))
     try:
-        raw = open_table(file, folder, options, as_text)
+        with naming_faults():
+            return _read(file, folder, options, as_text)
     except UnreadableFileError as error:
-        reading.broken = str(error)
-        return reading
+        return Reading(name_of(file, folder), broken=str(error))
+
+
+def _read(file: Path, folder: Path, options: FilesMarketParameters, as_text: bool) -> Reading:
+    reading = Reading(name_of(file, folder))
+    raw = open_table(file, folder, options, as_text)
     if raw.of_header is None:
         return _recognised(reading, raw, _find(raw, options), options)
     found = _find(raw, options)
@@ -125,7 +122,7 @@ def read_file(file: Path, folder: Path, options: FilesMarketParameters, as_text:
         read = _recognised(reading, raw, found, options)
         if not read.problems and read.broken is None:
             return read
-    return read_file(file, folder, options, as_text=True)
+    return _read(file, folder, options, as_text=True)
 
 
 def read_tail(
@@ -168,11 +165,11 @@ def read_field_files(own: dict[str, Path], folder: Path, options: FilesMarketPar
     """Read a file per field as one; its name is that of the closes."""
     reading = Reading(name_of(own["close"], folder))
     try:
-        raw = join_fields(own, folder, options)
+        with naming_faults():
+            raw = join_fields(own, folder, options)
+            return _recognised(reading, raw, _find(raw, options), options)
     except UnreadableFileError as error:
-        reading.broken = str(error)
-        return reading
-    return _recognised(reading, raw, _find(raw, options), options)
+        return Reading(reading.file, broken=str(error))
 
 
 def name_of(file: Path, folder: Path) -> str:

@@ -28,6 +28,7 @@ from quant_pipeline.common import text_lines
 from quant_pipeline.common.checked_arrow import open_checked, write_checked
 from quant_pipeline.common.compilation import digest_files
 from quant_pipeline.common.cores import each_on_cores
+from quant_pipeline.market.sources.files.faults import FAULTS
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.parsing import Reading, name_of, read_file, read_tail
 from quant_pipeline.market.sources.files.raw_table import Head
@@ -154,7 +155,7 @@ def _entry_of(file: Path, folder: Path, options: FilesMarketParameters) -> str:
 def _grown(earlier: Reading, file: Path, folder: Path, options: FilesMarketParameters) -> Reading | None:
     """Read the lines that were added to a file; None where it has not grown, or that alone does not say enough."""
     head = earlier.head
-    with suppress(OSError):
+    with suppress(*FAULTS):
         if head is None or file.stat().st_size < head.n_bytes:
             return None
         content = file.read_bytes()

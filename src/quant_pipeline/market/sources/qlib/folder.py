@@ -27,6 +27,10 @@ _LAST: Final = pd.Timestamp(YEARS[1], 12, 31)
 """Days that a date may be."""
 
 
+_WITH_ZONE: Final = r"[zZ]$|\d[T ]\d.*(?:[+-]\d{1,2}(?::?\d{2}){0,2}|[A-Za-z]{3,})$"
+"""How texts end that name a zone after a time of day."""
+
+
 class Stored(NamedTuple):
     """Numbers of one field, from a place in the calendar on."""
 
@@ -62,7 +66,7 @@ class QlibFolder:
         if not calendar.is_file():
             raise MarketDataError(f"{path} is no Qlib provider: {_what_is_wrong(path)}; correct `provider_uri`")
         lines = [line.strip() for line in _lines(calendar) if line.strip()]
-        days = pd.to_datetime(pd.Series(lines, dtype="str"), errors="coerce", format="mixed")
+        days = _moments(lines)
         days = days.where(days.between(_FIRST, _LAST))
         if days.isna().any():
             raise MarketDataError(
@@ -154,12 +158,19 @@ def _lines(file: Path) -> list[str]:
 
 
 def _dates(texts: list[str], file: Path, rows: list[tuple[int, list[str]]]) -> pd.Series:
-    dates = pd.to_datetime(pd.Series([text.strip() for text in texts], dtype="str"), errors="coerce", format="mixed")
+    dates = _moments([text.strip() for text in texts])
     if dates.isna().any():
         place = int(dates.isna().argmax())
         raise MarketDataError(f"{file}, row {rows[place][0]}: {texts[place]!r} is no date; correct it")
     # A universe that ends in the year 9999 goes on.
     return dates.clip(_FIRST, _LAST).astype("datetime64[ns]")
+
+
+def _moments(texts: list[str]) -> pd.Series:
+    """Read texts as moments without a zone, as this format has them; what has one, or is no date, is missing."""
+    column = pd.Series(texts, dtype="str")
+    column = column.mask(column.str.contains(_WITH_ZONE), "")
+    return pd.to_datetime(column, errors="coerce", format="mixed")
 
 
 def _what_is_wrong(path: Path) -> str:
