@@ -26,7 +26,7 @@ from quant_pipeline.models.algorithms.networks import (
 )
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
 from quant_pipeline.models.networks.blocks import reads_instruments_alone
-from quant_pipeline.models.networks.groups import GroupDropout, InstrumentGroups
+from quant_pipeline.models.networks.groups import GroupDropout, InstrumentGroups, can_be_divided
 from quant_pipeline.models.networks.losses import LOSSES
 from quant_pipeline.models.networks.scoring import SCORING_BATCH, FittedNetwork
 from quant_pipeline.models.networks.training import NetworkTraining, fit_network
@@ -166,8 +166,30 @@ def test_what_is_dropped_depends_on_the_seed_and_is_another_part_in_every_group(
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def group_dropout(part, *, inplace=False):
+    dropout = GroupDropout(part, inplace)
+    dropout.generator = np.random.default_rng(1)
+    return dropout
+
+
+def test_dropout_in_place_changes_what_it_is_given():
+    values = torch.ones(10, 10)
+    found = group_dropout(0.5, inplace=True)(values)
+    assert found is values
+    assert set(values.unique().tolist()) == {0.0, 2.0}
+
+
+@pytest.mark.parametrize("inplace", [True, False])
+def test_dropout_of_everything_leaves_nothing(inplace):
+    assert not group_dropout(1.0, inplace=inplace)(torch.ones(10, 10)).any()
+
+
+def test_dropout_keeps_the_kind_of_number():
+    assert group_dropout(0.5)(torch.ones(3, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
 def test_dropout_leaves_out_a_part_and_enlarges_the_rest():
-    dropout = GroupDropout(0.2, np.random.default_rng(1))
+    dropout = group_dropout(0.2)
     values = torch.ones(100, 1000, requires_grad=True)
     found = dropout(values)
     assert set(found.detach().unique().tolist()) == {0.0, 1.25}
@@ -181,6 +203,35 @@ def test_a_network_that_sees_other_instruments_or_learns_its_own_way_is_not_divi
     whole = [GATsHyper(), TRAHyper(), TabNetHyper(), TRAHyper(row_sessions=3, window=3)]
     assert not any(reads_instruments_alone(hyper.make_scorer(FACTORS)) for hyper in whole)
     assert all(reads_instruments_alone(hyper.make_scorer(FACTORS)) for hyper in DIVIDED.values())
+
+
+class Stating(nn.Module):
+    """States that it may be divided, whatever its part does."""
+
+    reads_instruments_alone = True
+
+    def __init__(self, part):
+        super().__init__()
+        self.part = part
+
+
+@pytest.mark.parametrize(
+    ("part", "divided"),
+    [
+        (nn.Dropout(0.5), True),
+        (nn.GRU(3, 3, 2), True),
+        (nn.GRU(3, 3, 2, dropout=0.1), False),
+        (nn.MultiheadAttention(4, 2, dropout=0.1), False),
+        (nn.Dropout1d(0.5), False),
+        (nn.Sequential(nn.Linear(3, 3), nn.AlphaDropout(0.5)), False),
+        (nn.RReLU(), False),
+        (nn.BatchNorm1d(3), False),
+        (type("OwnDropout", (nn.Dropout,), {})(0.5), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_part_that_draws_from_what_threads_share_or_looks_across_keeps_a_network_whole(part, divided):
+    assert can_be_divided(Stating(part)) == divided
 
 
 class Refusing(nn.Module):

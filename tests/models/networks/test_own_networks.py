@@ -4,6 +4,7 @@ import os
 import threading
 import weakref
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -163,7 +164,37 @@ def test_importance_of_a_network_that_keeps_something_is_the_same_on_any_cores(k
     assert len(one) == FACTORS
 
 
-@pytest.mark.parametrize("kind", [Hooked, Locked, KnownToItsPart])
+def hooked_by(make_hook):
+    class HookedNetwork(Hooked):
+        def __init__(self, factors):
+            super().__init__(factors)
+            self.gate_of._forward_hooks.clear()
+            self.gate_of.register_forward_hook(make_hook(self))
+
+    return HookedNetwork
+
+
+def keep_in(name, network, module, inputs, output):
+    setattr(network, name, output)
+
+
+class HookedByProxy(Hooked):
+    def __init__(self, factors):
+        super().__init__(factors)
+        self.gate_of._forward_hooks.clear()
+        object.__setattr__(self.gate_of, "whole", weakref.proxy(self))
+        self.gate_of.register_forward_hook(lambda module, inputs, output: setattr(module.whole, "kept", output))
+
+
+HOOKED = {
+    "closure": Hooked,
+    "proxy": HookedByProxy,
+    "default": hooked_by(lambda own: lambda module, inputs, output, whole=own: setattr(whole, "kept", output)),
+    "partial": hooked_by(lambda own: partial(keep_in, "kept", own)),
+}
+
+
+@pytest.mark.parametrize("kind", [*HOOKED.values(), Locked, KnownToItsPart], ids=[*HOOKED, "lock", "reference"])
 def test_a_network_that_cannot_be_copied_scores_itself(kind, everyone):
     fitted, copied = fitted_of(kind), fitted_of(Gated)
     assert can_be_copied(copied.network)

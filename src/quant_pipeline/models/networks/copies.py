@@ -9,14 +9,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import FunctionType
 from typing import Any, TypeVar
-from weakref import ReferenceType
 
 import torch
 from torch import nn
 
 from quant_pipeline.common.cores import map_on_cores
+from quant_pipeline.models.networks.known_state import known_numbers, share_memory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -57,16 +56,10 @@ def sharing_copy(network: nn.Module, *, with_buffers: bool = False) -> nn.Module
 def can_be_copied(network: nn.Module) -> bool:
     """Return whether a copy of a network is whole, and computes without the network.
 
-    It is not where Python cannot copy an attribute, such as a lock or a result that still has its history, and where
-    a function that the network holds, such as a hook, has taken the network itself or a table of it into its closure.
+    It is where everything that the network holds is known, see `known_numbers`, and lies in memory of its own.
     """
-    if any(_points_outside(value) for module in network.modules() for value in _held(module)):
-        return False
-    try:
-        sharing_copy(network)
-    except (copy.Error, TypeError, ValueError, AttributeError, RuntimeError):
-        return False
-    return True
+    numbers = known_numbers(network)
+    return numbers is not None and not share_memory(numbers)
 
 
 def map_with_copies(
@@ -79,7 +72,7 @@ def map_with_copies(
     Parameters
     ----------
     function
-        Takes a copy of the network and an item. Operations of torch use one thread within it.
+        Takes a copy of the network and an item. Operations of torch use one thread within it, and full precision.
     network
         On the CPU. One that cannot be copied is called itself, for one item after the other.
     items
@@ -95,23 +88,8 @@ def map_with_copies(
         with threads_of_torch(1):
             return function(sharing_copy(network), item)
 
-    with threads_of_torch(1):
+    # Neither the threads of torch nor a lower precision that the caller has chosen would hold in other threads.
+    with threads_of_torch(1), torch.autocast("cpu", enabled=False):
         if can_be_copied(network):
             return map_on_cores(call, items)
         return [function(network, item) for item in items]
-
-
-def _held(module: nn.Module) -> Iterator[object]:
-    """Yield the attributes of a module, and what lies in those that are tables or lists, as hooks do."""
-    for value in vars(module).values():
-        yield value
-        if isinstance(value, dict):
-            yield from value.values()
-        elif isinstance(value, list | tuple | set):
-            yield from value
-
-
-def _points_outside(value: object) -> bool:
-    if isinstance(value, ReferenceType):
-        return isinstance(value(), nn.Module)
-    return isinstance(value, FunctionType) and value.__closure__ is not None

@@ -13,11 +13,30 @@ from typing import TypeVar
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from quant_pipeline.common.cores import KeptThreads
-from quant_pipeline.models.networks.copies import sharing_copy, threads_of_torch
+from quant_pipeline.models.networks.blocks import reads_instruments_alone
+from quant_pipeline.models.networks.copies import can_be_copied, sharing_copy, threads_of_torch
 
 Result = TypeVar("Result")
+
+
+def can_be_divided(network: nn.Module) -> bool:
+    """Return whether groups of instruments learn what the whole network would.
+
+    It states so, a copy can stand for it, and it has no part of torch that is known to look across instruments, or to
+    draw from what all threads share.
+    """
+    return reads_instruments_alone(network) and can_be_copied(network) and not any(map(_needs_whole, network.modules()))
+
+
+def _needs_whole(module: nn.Module) -> bool:
+    if isinstance(module, nn.RNNBase | nn.MultiheadAttention):
+        return module.dropout > 0
+    draws = isinstance(module, _DropoutNd | nn.RReLU) and type(module) is not nn.Dropout
+    return draws or isinstance(module, _BatchNorm)
 
 
 class InstrumentGroups:
@@ -30,8 +49,7 @@ class InstrumentGroups:
     Parameters
     ----------
     network
-        On the CPU, one of those that `reads_instruments_alone`, and `can_be_copied`. It takes the gradients;
-        `torch.nn.Dropout` may be all that it draws from.
+        On the CPU, one that `can_be_divided`. It takes the gradients; `torch.nn.Dropout` is all that it draws from.
     count
         Groups of a block; as many as it has instruments where those are fewer.
     seed
@@ -92,7 +110,7 @@ class _Group:
 
     def __init__(self, network: nn.Module, seed: np.random.SeedSequence) -> None:
         self.network = sharing_copy(network, with_buffers=True)
-        _replace_dropout(self.network, np.random.default_rng(seed))
+        _draw_from(self.network, np.random.default_rng(seed))
         self._scores = torch.empty(0)
 
     def score(self, block: torch.Tensor) -> torch.Tensor:
@@ -115,33 +133,30 @@ class _Group:
 class GroupDropout(nn.Dropout):
     """Dropout that draws from a generator of its own: torch's is shared by all threads.
 
-    Parameters
+    Attributes
     ----------
-    part
-        Part of the values that is left out.
     generator
         What it draws from.
     """
 
-    def __init__(self, part: float, generator: np.random.Generator) -> None:
-        super().__init__(part)
-        self._generator = generator
+    generator: np.random.Generator
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Leave values out, and enlarge the others by as much, while the network learns."""
         if not self.training or self.p == 0:
             return values
-        kept = self._generator.random(tuple(values.shape), dtype=np.float32) >= self.p
-        return values * torch.from_numpy(kept * np.float32(1 / (1 - self.p)))
+        kept = self.generator.random(tuple(values.shape), dtype=np.float32) >= self.p
+        factors = torch.from_numpy(kept * np.float32(1 / (1 - self.p) if self.p < 1 else 0)).to(values.dtype)
+        return values.mul_(factors) if self.inplace else values * factors
 
 
-def _replace_dropout(network: nn.Module, generator: np.random.Generator) -> None:
-    replaced: dict[int, GroupDropout] = {}
-    for module in list(network.modules()):
-        # `named_children` gives a module that has two names only once.
-        for name, child in module._modules.items():
-            if type(child) is nn.Dropout:
-                setattr(module, name, replaced.setdefault(id(child), GroupDropout(child.p, generator)))
+def _draw_from(network: nn.Module, generator: np.random.Generator) -> None:
+    for module in network.modules():
+        if type(module) is nn.Dropout:
+            # It stays the same object: the network may know it by several names.
+            module.__class__ = GroupDropout
+            assert isinstance(module, GroupDropout)
+            module.generator = generator
 
 
 def _added(gradients: list[torch.Tensor]) -> torch.Tensor | None:

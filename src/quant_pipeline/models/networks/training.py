@@ -19,13 +19,13 @@ from quant_pipeline.common.progress import track
 from quant_pipeline.evaluation.information_coefficient import rank_information_coefficients
 from quant_pipeline.models.algorithms.network_record import NetworkHyper
 from quant_pipeline.models.fitted import Samples, learning_curve
-from quant_pipeline.models.networks.blocks import LearnsItsOwnWay, reads_instruments_alone, score_block
-from quant_pipeline.models.networks.copies import can_be_copied, threads_of_torch
+from quant_pipeline.models.networks.blocks import LearnsItsOwnWay, score_block
+from quant_pipeline.models.networks.copies import threads_of_torch
 from quant_pipeline.models.networks.cube import Block, SessionCube
-from quant_pipeline.models.networks.groups import InstrumentGroups
+from quant_pipeline.models.networks.groups import InstrumentGroups, can_be_divided
 from quant_pipeline.models.networks.importance import network_importance
 from quant_pipeline.models.networks.losses import LOSSES
-from quant_pipeline.models.networks.scoring import FittedNetwork
+from quant_pipeline.models.networks.scoring import FittedNetwork, stored_weights
 from quant_pipeline.models.randomness import seeded
 
 logger = logging.getLogger(__name__)
@@ -111,6 +111,7 @@ class NetworkTraining:
                 f"no row to learn from has {hyper.panel_window} sessions behind it; choose a shorter window"
             )
         self._network = hyper.make_scorer(len(train.factors)).to(self._device)
+        stored_weights(self._network)  # What cannot be stored is refused before it learns for hours.
         self._optimiser = torch.optim.AdamW(
             self._network.parameters(), lr=hyper.learning_rate, weight_decay=hyper.weight_decay
         )
@@ -144,12 +145,11 @@ class NetworkTraining:
     @contextmanager
     def _in_threads(self, *, learning: bool) -> Iterator[None]:
         self._network.train(learning)
-        if self._groups is not None:
-            with self._groups.in_threads(learning=learning):
-                yield
-        else:
-            with threads_of_torch(self._hyper.threads):
-                yield
+        groups = self._groups
+        threads = threads_of_torch(self._hyper.threads) if groups is None else groups.in_threads(learning=learning)
+        # `hyper.precision` says how precisely is computed, and not what the caller has chosen for its own thread.
+        with threads, torch.autocast(self._device.type, enabled=False):
+            yield
 
     def _step(self, block: Block) -> float:
         self._optimiser.zero_grad()
@@ -213,7 +213,7 @@ class NetworkTraining:
 
 
 def _divide(network: nn.Module, hyper: NetworkHyper, device: torch.device, seed: int) -> InstrumentGroups | None:
-    if hyper.threads == 1 or device.type != "cpu" or not (reads_instruments_alone(network) and can_be_copied(network)):
+    if hyper.threads == 1 or device.type != "cpu" or not can_be_divided(network):
         return None
     return InstrumentGroups(network, hyper.threads, seed)
 
