@@ -84,6 +84,26 @@ def test_a_failing_part_is_raised_when_the_other_has_ended(two_cores, failing):
         assert threads.map(str, 2) == ["0", "1"]
 
 
+@pytest.mark.parametrize(("failing", "first"), [({1, 2}, 1), ({0, 1}, 0), ({4, 3}, 3), ({5, 2, 4}, 2)])
+def test_of_parts_that_fail_the_first_is_raised(cores, failing, first):
+    def work(part):
+        if part in failing:
+            raise ValueError(f"part {part}")
+
+    with KeptThreads(3) as threads, pytest.raises(ValueError, match=f"^part {first}$"):
+        threads.map(work, 6)
+
+
+def test_an_interruption_is_no_failure_of_a_part(two_cores):
+    def work(part):
+        if part > 0:
+            # The second part has a thread of its own, in which nothing interrupts it.
+            raise {1: ValueError, 2: KeyboardInterrupt}[part]
+
+    with KeptThreads(2) as threads, pytest.raises(KeyboardInterrupt):
+        threads.map(work, 3)
+
+
 def test_tasks_in_threads_have_one_core_each_and_are_no_more_than_cores(two_cores):
     found = list(run_tasks(lambda shared, item: (usable_cores(), threading.get_ident()), None, range(20), threads=8))
     assert {cores for cores, _ in found} == {1}
@@ -102,17 +122,18 @@ def test_the_first_failure_is_raised_and_nothing_more_begins(two_cores):
     assert len(begun) < 1000
 
 
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("few_ahead", [True, False])
 @pytest.mark.parametrize("last", [0, 1, 7])
-def test_results_of_the_items_before_one_that_cannot_be_taken_are_handed_out(cores, last, few_ahead):
+def test_results_of_the_items_before_one_that_cannot_be_taken_are_handed_out(cores, last, few_ahead, error):
     begun, found = [], []
 
     def take(item):
         if item == last:
-            raise ValueError(f"item {item}")
+            raise error(f"item {item}")
         return item
 
-    with pytest.raises(ValueError, match=f"^item {last}$"):
+    with pytest.raises(error, match=f"^item {last}$"):
         # After a failure, `map` goes on with the item behind.
         found.extend(
             each_on_cores(lambda item: (begun.append(item), item)[1], map(take, range(20)), few_ahead=few_ahead)

@@ -89,16 +89,16 @@ def test_what_a_task_raises_is_raised_here(workers):
         list(run_tasks(refuse, ModelError, range(5)))
 
 
-@pytest.mark.parametrize("taken", [1, 3, 12])
-def test_results_before_an_item_that_cannot_be_made_are_handed_on(workers, taken):
+@pytest.mark.parametrize(("taken", "error"), [(1, ModelError), (3, KeyboardInterrupt), (12, ModelError)])
+def test_results_before_an_item_that_cannot_be_made_are_handed_on(workers, taken, error):
     def items():
         yield from map(np.full, [3] * taken, map(float, range(taken)))
-        raise ModelError("the next window has no bundle")
+        raise error("the next window has no bundle")
 
     with tasks_on(workers):
         results = run_tasks(weigh, {"weights": np.ones(3)}, items())
         assert [value for value, _ in islice(results, taken)] == [3.0 * number for number in range(taken)]
-        with pytest.raises(ModelError, match="no bundle"):
+        with pytest.raises(error, match="no bundle"):
             next(results)
 
 

@@ -78,7 +78,7 @@ def each_on_cores(
     ------
     Result
         In the order of the items. What the first of them raises is raised here, after the results before it, and no
-        other begins then; the same holds for what taking the next item raises.
+        other begins then; the same holds for what taking the next item raises, and for what ends the process there.
     """
     coming = _calls(function, items)
     threads = usable_cores() if most is None else min(usable_cores(), most)
@@ -156,15 +156,20 @@ class KeptThreads:
         Returns
         -------
         list
-            In the order of the parts. What a part raises is raised here, when no part is at work any more.
+            In the order of the parts. What the first of them raises is raised here, when no part is at work any more.
         """
         threads = len(self._others) + 1
         if threads == 1:
             return [function(part) for part in range(parts)]
 
-        def share_of(thread: int) -> list[Result]:
+        def share_of(thread: int) -> list[Future[Result]]:
+            share: list[Future[Result]] = []
             with on_one_core():
-                return [function(part) for part in range(thread, parts, threads)]
+                for part in range(thread, parts, threads):
+                    share.append(_outcome_of(function, part))
+                    if share[-1].exception() is not None:
+                        break
+            return share
 
         waiting = [
             other.submit(copy_context().run, share_of, thread) for thread, other in enumerate(self._others, start=1)
@@ -174,19 +179,31 @@ class KeptThreads:
         finally:
             wait(waiting)
         shares += [each.result() for each in waiting]
-        return [shares[part % threads][part // threads] for part in range(parts)]
+        # Before the first part that failed there is a result of every part.
+        return [shares[part % threads][part // threads].result() for part in range(parts)]
 
 
 def _calls(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Callable[[], Result]]:
     """Yield a call for every item; where the next one cannot be taken, the last call raises what was raised then."""
     try:
         yield from map(partial, repeat(function), items)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is raised in its place
+    except GeneratorExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever it is, also an interruption, it is raised in its place
         yield partial(_raise, error)
 
 
-def _raise(error: Exception) -> NoReturn:
+def _raise(error: BaseException) -> NoReturn:
     raise error
+
+
+def _outcome_of(function: Callable[[Item], Result], item: Item) -> Future[Result]:
+    outcome: Future[Result] = Future()
+    try:
+        outcome.set_result(function(item))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is raised in its place
+        outcome.set_exception(error)
+    return outcome
 
 
 @cache

@@ -167,7 +167,7 @@ class _Batch:
         self._shared = shared
         self._home = this_installation()
         self._calls = (_dumped((function, item)) for item in items)
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._waiting: deque[tuple[bytes, Future]] = deque()
         self._data = workers.share(shared)
         self._begin(TASKS_IN_ADVANCE * workers.places)
@@ -193,7 +193,7 @@ class _Batch:
         """Yield some calls; what taking an item raises is raised after the results of those before it."""
         try:
             yield from islice(self._calls, count)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised in its place
+        except BaseException as error:  # noqa: BLE001 - whatever it is, also an interruption, it is raised in its place
             self._failure = error
 
     def _submit(self, call: bytes) -> Future:
