@@ -22,6 +22,7 @@ from scale_report import Settings, fuse, report
 
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.combination_engine import CombinationSearch, all_combinations, run_combinations
+from quant_pipeline.common.cores import on_one_core
 from quant_pipeline.datasets.atomic import ParquetTable
 from quant_pipeline.datasets.panel import YearlyPanel
 from quant_pipeline.exchange.market import TradingMarket
@@ -153,7 +154,8 @@ class ResearchPath:
         if isinstance(panel, PanelInParts):
             computed = panel.compute
             panel = replace(panel, compute=lambda stretch: self.meter.run("compute", computed, stretch))
-        self.meter.run("save", self.panel.save, panel)
+        with on_one_core():  # A part would be written while the next one is computed, and seconds be of both.
+            self.meter.run("save", self.panel.save, panel)
         del panel
         self.meter.run("labels", self._labels)
 

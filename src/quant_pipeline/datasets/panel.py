@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
 from quant_pipeline.common.atomic import flush, replacing_file, write_text
-from quant_pipeline.common.cores import map_on_cores
+from quant_pipeline.common.cores import each_beside, map_on_cores
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.common.places import Place
 from quant_pipeline.datasets.panel_years import DAY, require_index, rows_by_year, schema_of, to_arrow, write_plain
@@ -87,7 +88,8 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
         Parameters
         ----------
         data
-            The panel, or parts of it one after the other, whole calendar years each; they are let go one by one.
+            The panel, or parts of it one after the other, whole calendar years each. A part is written while the next
+            one is made, and then let go.
 
         Raises
         ------
@@ -98,14 +100,12 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
         manifest: dict[str, dict[str, Any]] = {}
         with ExitStack() as exits:
             writing = _Writing(known, exits)
-            for part in _parts_of(data):
-                written = self._write_part(part, writing)
+            for written in each_beside(partial(self._write_part, writing), _parts_of(data)):
                 if twice := sorted(written.keys() & manifest.keys()):
                     raise MarketDataError(
                         f"two parts of the panel in {self._place.address} hold rows of {twice[0][:-8]}"
                     )
                 manifest |= written
-                del part  # It has to be gone before the next one is made.
             if not manifest:
                 raise MarketDataError(
                     f"the panel for {self._place.address} has no rows; look whether the universe has instruments in "
@@ -150,7 +150,7 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
             raise MarketDataError(f"{found}. Run the stage that writes it: kedro run --pipelines features")
         return [self._folder / name for name in sorted(manifest)]
 
-    def _write_part(self, part: pd.DataFrame, writing: _Writing) -> dict[str, dict[str, Any]]:
+    def _write_part(self, writing: _Writing, part: pd.DataFrame) -> dict[str, dict[str, Any]]:
         """Write the years of a part that have changed, some side by side; return what the manifest says of them."""
         part = require_index(part)
         schema = schema_of(part)

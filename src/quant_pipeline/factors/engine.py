@@ -109,6 +109,18 @@ class FactorPlan:
         """Compute the panel ``(datetime, instrument) × factor``; see `compute_factors`."""
         since, until = self._since(sessions, start), self._until(end)
         grid = lay_out(adjusted_bars, sessions, self.program.fields, since, until)
+        return self._panel_of(grid, start, end, divided)
+
+    def part(self, grid: Grid, start: pd.Timestamp, end: pd.Timestamp, *, divided: bool = False) -> pd.DataFrame:
+        """Compute the panel of some sessions of bars that are laid out already; see `compute_factors`."""
+        program = self.program
+        if not program.other_instruments:
+            grid = grid.cut(start, end, program.back, np.inf if program.ahead else 0)
+        return self._panel_of(grid, start, end, divided)
+
+    def _panel_of(
+        self, grid: Grid, start: pd.Timestamp | None, end: pd.Timestamp | None, divided: bool
+    ) -> pd.DataFrame:
         values, spans = self.evaluate(grid, start, end, divided=divided)
         return sort_by_session(values, spans, grid, self.program.factors, self._executor.threads)
 

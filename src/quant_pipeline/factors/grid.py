@@ -47,6 +47,7 @@ class Grid:
         end: pd.Timestamp | None = None,
         back: float = np.inf,
         *,
+        ahead: float = np.inf,
         together: bool = False,
     ) -> np.ndarray:
         """Return the rows to read and to compute, per instrument.
@@ -55,8 +56,8 @@ class Grid:
         ----------
         start, end
             First and last wanted session; None stands for the first and last of the calendar.
-        back
-            Rows that a wanted row reaches back.
+        back, ahead
+            Rows that a wanted row reaches back and ahead.
         together
             Whether instruments without a wanted row count, because others are compared with them.
 
@@ -74,11 +75,28 @@ class Grid:
         last = np.clip(begin + right - self.listed, first, stop)
         reach = left if np.isinf(back) else min(int(back), left)
         known = np.clip(begin + left - reach - self.listed, begin, stop)
+        beyond = len(self.sessions) if np.isinf(ahead) else int(ahead)
+        stop = np.clip(begin + right + beyond - self.listed, begin, stop)
         kept = (stop > known) if together else (last > first)
         output = np.cumsum(last - first) - (last - first)
         owner = np.arange(len(begin))
         columns = [known, stop, first, last, output, owner, known - begin + self.listed]
         return np.column_stack(columns)[kept].astype(np.int64)
+
+    def cut(self, start: pd.Timestamp, end: pd.Timestamp, back: float, ahead: float) -> Grid:
+        """Cut out what some sessions depend on: the grid that `lay_out` makes of their bars alone.
+
+        Parameters
+        ----------
+        start, end, back, ahead
+            See `spans`.
+        """
+        spans = self.spans(start, end, back, ahead=ahead, together=True)
+        lengths = spans[:, 1] - spans[:, 0]
+        first = np.append(0, np.cumsum(lengths))
+        rows = np.arange(first[-1]) + np.repeat(spans[:, 0] - first[:-1], lengths)
+        names, fields, traded = self.instruments[spans[:, 5]], np.take(self.fields, rows, axis=1), self.traded[rows]
+        return Grid(names, self.sessions, first, spans[:, 6], fields, traded)
 
     def part(self, spans: np.ndarray) -> tuple[Grid, np.ndarray]:
         """Cut out the rows of consecutive instruments.

@@ -1,7 +1,8 @@
-"""Panels that are larger than memory should hold: computed year by year, while they are written.
+"""Panels of which a part at a time is computed, while the part before it is written.
 
 A part has the bits of the same rows of the whole panel. It is computed when the loop comes to it, and nothing keeps it
-afterwards. An expression that depends on the whole history computes what it remembers once more for every part.
+afterwards. Each reads some earlier bars again, which its first values reach back to; an expression that depends on the
+whole history computes what it remembers once more for every part.
 """
 
 from __future__ import annotations
@@ -15,9 +16,14 @@ import pandas as pd
 
 from quant_pipeline.common.progress import track
 from quant_pipeline.factors.engine import FactorPlan, compile_factors
+from quant_pipeline.factors.grid import lay_out
 
-PART_BYTES: Final = 2 * 2**30
-"""Largest panel that is computed at once; a year that is larger is one part all the same."""
+WHOLE_BYTES: Final = 2**28
+"""Largest panel that is computed at once where parts would cost little; a larger one has parts of about half of it."""
+PART_BYTES: Final = 2**31
+"""Largest part of any panel; a year that is larger is one part all the same."""
+ROWS_PER_EARLIER_ROW: Final = 10
+"""Sessions that a part has for each session before it that is read again, unless it would be too large."""
 
 
 class Stretch(NamedTuple):
@@ -72,14 +78,11 @@ def compute_in_parts(
     """
     known = [column for column in adjusted_bars.columns if column not in ("date", "instrument")]
     plan = compile_factors(expressions, fields=known)
-    stretches = _stretches(adjusted_bars, sessions, _bytes_per_row(plan))
+    stretches = _stretches(adjusted_bars, sessions, plan)
     if len(stretches) == 1:
         return plan.panel(adjusted_bars, sessions, None, None, divided=divided)
-
-    def compute(stretch: Stretch) -> pd.DataFrame:
-        return plan.panel(adjusted_bars, sessions, stretch.start, stretch.end, divided=divided)
-
-    return PanelInParts(stretches, compute)
+    grid = lay_out(adjusted_bars, sessions, plan.program.fields)
+    return PanelInParts(stretches, lambda stretch: plan.part(grid, *stretch, divided=divided))
 
 
 def change_panel(
@@ -96,20 +99,25 @@ def _bytes_per_row(plan: FactorPlan) -> int:
     return 4 * len(program.factors) + between
 
 
-def _stretches(adjusted_bars: pd.DataFrame, sessions: pd.DatetimeIndex, bytes_per_row: int) -> list[Stretch]:
-    """Cut the calendar before years, so that each part is as long as may be."""
-    if len(adjusted_bars) * bytes_per_row <= PART_BYTES:
+def _stretches(adjusted_bars: pd.DataFrame, sessions: pd.DatetimeIndex, plan: FactorPlan) -> list[Stretch]:
+    """Cut the calendar before years, where a part is as large as it may be, or as long as it need be."""
+    bytes_per_row, back = _bytes_per_row(plan), plan.program.back
+    if len(adjusted_bars) * bytes_per_row <= min(WHOLE_BYTES, PART_BYTES):
         return [Stretch(sessions[0], sessions[-1])]
+    # Where an expression names an instrument, each part reads all bars.
+    long_enough = np.inf if plan.program.other_instruments else ROWS_PER_EARLIER_ROW * back
     years = sessions.year.to_numpy()
     begins = np.flatnonzero(np.diff(years, prepend=-1))
     first_days = sessions[begins].to_numpy()
     rows = np.bincount(np.searchsorted(first_days, adjusted_bars["date"].to_numpy(), side="right"))[1:]
     cuts, size = [0], 0
     for place, count in enumerate(rows):
-        size += int(count) * bytes_per_row
-        if size > PART_BYTES and place > cuts[-1]:
+        year = int(count) * bytes_per_row
+        is_long = begins[place] - begins[cuts[-1]] >= long_enough
+        if place > cuts[-1] and size + year > (min(WHOLE_BYTES // 2, PART_BYTES) if is_long else PART_BYTES):
             cuts.append(place)
-            size = int(count) * bytes_per_row
+            size = 0
+        size += year
     starts = begins[cuts]
     ends = np.append(starts[1:], len(sessions)) - 1
     return [Stretch(sessions[start], sessions[end]) for start, end in zip(starts, ends, strict=True)]
