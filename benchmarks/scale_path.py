@@ -59,10 +59,10 @@ class Meter:
         """Do what a stage does, and add what it took to what the stage has taken before.
 
         That is user and system seconds, the peak in MB, and how much of the peak came in the stage. The seconds of a
-        stage that runs within another one are its own alone.
+        stage that runs within another one are its own alone, and those of measuring it are of neither.
         """
+        begin, outer, self._within = time.process_time(), self._within, 0.0
         gc.collect()
-        outer, self._within = self._within, 0.0
         Path("/proc/self/clear_refs").write_text("5")
         before, start = _resident("VmRSS"), time.process_time()
         done = work(*arguments, **named)
@@ -70,7 +70,7 @@ class Meter:
         found = self.stages.setdefault(stage, {"seconds": 0.0, "peak_mb": 0.0, "rise_mb": 0.0})
         found["seconds"] += seconds - self._within
         found["peak_mb"], found["rise_mb"] = max(found["peak_mb"], peak), max(found["rise_mb"], peak - before)
-        self._within = outer + seconds
+        self._within = outer + time.process_time() - begin
         return done
 
 
