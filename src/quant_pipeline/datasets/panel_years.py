@@ -83,7 +83,7 @@ def to_arrow(year: pd.DataFrame, schema: pa.Schema) -> pa.Table:
     """Lay rows out in the columns of their panel; missing values of float32 stay NaN, others become null."""
     is_single = (year.dtypes == np.float32).to_numpy()
     values = year.to_numpy() if is_single.all() else None
-    columns = []
+    columns, fields = [], []
     for place, field in enumerate(schema):
         if place >= len(is_single):
             columns.append(_level(year.index, field))
@@ -92,8 +92,9 @@ def to_arrow(year: pd.DataFrame, schema: pa.Schema) -> pa.Table:
         else:
             single = year.iloc[:, place].to_numpy() if values is None else values[:, place]
             columns.append(pa.array(np.ascontiguousarray(single)))
-            schema = schema.set(place, field.with_nullable(False))
-    return pa.Table.from_arrays(columns, schema=schema)
+            field = field.with_nullable(False)
+        fields.append(field)
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields, schema.metadata))
 
 
 def write_plain(table: pa.Table, path: Path) -> None:
