@@ -1,6 +1,7 @@
 """Processors return the same bits on one core and on two, and those of pandas and of sums in the order of the rows."""
 
 import os
+import threading
 import warnings
 
 import numpy as np
@@ -143,6 +144,19 @@ def test_bits_do_not_depend_on_cores_or_on_the_size_of_blocks(panel, steps, monk
         assert_same_bits(result, results[0])
 
 
+def test_each_core_reads_what_it_learns_from(panel, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
+    together, asked = threading.Barrier(2, timeout=60), []
+
+    def read(names):
+        asked.append(names)
+        together.wait()  # Only two readings at the same time pass.
+        return panel[names]
+
+    ProcessorChain([RobustZScore()]).fit(read, COLUMNS[:4], at_once=4)
+    assert sorted(asked) == sorted([COLUMNS[:2], COLUMNS[2:4]])
+
+
 @pytest.mark.parametrize(("rows", "widths"), [(0, [20]), (500, [20]), (2**14, [8, 8, 4]), (2**21, [8, 8, 4])])
 def test_few_values_are_one_task(rows, widths):
     blocks = chain._blocks(rows, 20)
@@ -157,7 +171,7 @@ def test_what_is_learned_does_not_depend_on_the_signs_of_zeros(size, share):
     given = pd.DataFrame({"zeros": signs * np.float32(0)})
     steps = ProcessorChain([RobustZScore(), Winsorise()])
     for step in steps._steps:
-        step.fit([given])
+        step.fit(lambda names: given[names], [["zeros"]])
     robust, winsorised = steps.states
     for learned in (robust["median"], winsorised["lower"], winsorised["upper"]):
         assert learned.tobytes() == np.float32([0.0]).tobytes()

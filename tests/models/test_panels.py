@@ -34,6 +34,7 @@ def table():
         ([], 2, [(0, 2), (2, 5), (5, 8), (8, 12), (12, 14)]),
         ([2], 12, [(0, 2), (2, 8), (8, 14)]),
         ([5, 8], 16, [(0, 8), (8, 14)]),
+        ([8], 14, [(0, 8), (8, 14)]),
     ],
 )
 def test_blocks_are_whole_sessions_and_end_with_files_where_they_can(table, seams, most_values, expected):

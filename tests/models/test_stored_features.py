@@ -1,5 +1,7 @@
 """Models that read a panel from its files are those that a table in memory gives, and never hold all of it."""
 
+import os
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -99,6 +101,22 @@ def test_rows_are_processed_alike_whether_they_are_kept_or_not(several_passes, s
     for rows in (slice(40, 80), slice(0, 20), slice(80, 160)):
         pd.testing.assert_frame_equal(behind.read(rows), expected.iloc[rows], check_exact=True)
     pd.testing.assert_frame_equal(behind.read(columns=["noise_a"]), expected[["noise_a"]], check_exact=True)
+
+
+def test_each_core_reads_what_it_processes(table, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
+    monkeypatch.setattr(panels, "AT_ONCE", table.size // 2)
+    together, read_of = threading.Barrier(2, timeout=60), panels.MemoryPanel.read
+
+    def read(panel, rows=None, columns=None):
+        together.wait()  # Only two readings at the same time pass.
+        return read_of(panel, rows, columns)
+
+    chain = ProcessorChain([FillMissing()])
+    expected = chain.transform(table)
+    monkeypatch.setattr(panels.MemoryPanel, "read", read)
+    behind = ProcessedPanel(panels.MemoryPanel(table), chain, several_passes=True)
+    pd.testing.assert_frame_equal(behind.read(), expected, check_exact=True)
 
 
 def test_the_fingerprint_of_a_stored_panel_is_that_of_its_table(make_facts, table, stored, others, monkeypatch):

@@ -243,12 +243,14 @@ def _places(coded: pa.DictionaryArray, known: Sequence[str]) -> npt.NDArray[np.i
 
 def _read_values(year: _Year, names: Sequence[str], rows: slice, into: npt.NDArray[np.float32]) -> None:
     """Read rows of a year; of its row groups only those that have any of them."""
+    cores = usable_cores()
     with pq.ParquetFile(year.file, metadata=year.layout, memory_map=True) as stored:
         for groups, begin, end in _groups_of(year.layout, rows, panels.AT_ONCE // max(len(names), 1)):
             first, last = max(rows.start, begin), min(rows.stop, end)
-            table = stored.read_row_groups(groups, columns=list(names)).slice(first - begin, last - first)
+            table = stored.read_row_groups(groups, columns=list(names), use_threads=cores > 1)
+            table = table.slice(first - begin, last - first)
             part = into[:, first - rows.start : last - rows.start]
-            map_on_cores(partial(_copy_columns, table, names, part), np.array_split(range(len(names)), usable_cores()))
+            map_on_cores(partial(_copy_columns, table, names, part), np.array_split(range(len(names)), cores))
 
 
 def _copy_columns(

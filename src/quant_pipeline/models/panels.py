@@ -211,7 +211,7 @@ def blocks_of(panel: FeaturePanel, rows: slice, most_values: int | None = None) 
     rows
         The stretch; it begins and ends with a session.
     most_values
-        Values of a block, unless one session has more; None: `AT_ONCE`.
+        Values of a block, unless one session has more, or a quarter more end where a file does; None: `AT_ONCE`.
     """
     most = (AT_ONCE if most_values is None else most_values) // max(len(panel.columns), 1)
     starts = panel.starts
@@ -222,7 +222,8 @@ def blocks_of(panel: FeaturePanel, rows: slice, most_values: int | None = None) 
     while rows.stop - start > most:
         one_session = np.searchsorted(starts, start, side="right")
         shortest = int(starts[one_session]) if one_session < len(starts) else rows.stop
-        end = _last_of(seams, start, start + most) or _last_of(starts, start, start + most) or shortest
+        # A few rows before a seam would be a block of their own, for which a part of the file is read twice.
+        end = _last_of(seams, start, start + most + most // 4) or _last_of(starts, start, start + most) or shortest
         yield slice(start, end)
         start = end
     if start < rows.stop:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.common.cores import map_on_cores
 from quant_pipeline.common.memory import usable_memory
 from quant_pipeline.factors.feature_sets import TRADED
 from quant_pipeline.factors.processors import ProcessorChain
@@ -73,6 +74,10 @@ class ProcessedPanel:
         if not self._chain.changes:
             return self._chain.transform(self._panel.read())
         values = np.empty((len(self.columns), len(self.index)), dtype=np.float32)
-        for block in blocks_of(self._panel, slice(0, len(self.index))):
+
+        def process(block: slice) -> None:
             self._chain.transform(self._panel.read(block), into=values[:, block])
+
+        # Each core reads what it processes: it waits for no other one.
+        map_on_cores(process, blocks_of(self._panel, slice(0, len(self.index))))
         return pd.DataFrame(values.T, index=self.index, columns=self.columns, copy=False)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import is_extension_array_dtype, is_numeric_dtype
 
-from quant_pipeline.common.cores import map_on_cores
+from quant_pipeline.common.cores import map_on_cores, usable_cores
 from quant_pipeline.factors.feature_sets import TRADED
 from quant_pipeline.factors.processors import cross_sectional, fitted, specs
 from quant_pipeline.factors.processors.fitted import BLOCK, Arrays, Change
@@ -91,7 +91,7 @@ class ProcessorChain:
         Parameters
         ----------
         read
-            Returns columns of the panel to learn from, of whole sessions, by name.
+            Returns columns of the panel to learn from, of whole sessions, by name; called in several threads.
         columns
             All columns of the panel.
         rows
@@ -100,10 +100,12 @@ class ProcessorChain:
             Most factors that are learned from at once.
         """
         factors = [name for name in columns if name != TRADED]
-        batches = [factors[first : first + at_once] for first in range(0, max(len(factors), 1), at_once)]
+        # Each core reads what it learns from: it waits for no other one.
+        share = max(at_once // usable_cores(), 1)
+        batches = [factors[first : first + share] for first in range(0, max(len(factors), 1), share)]
         for place, step in enumerate(self._steps):
             if isinstance(step, fitted.FittedProcessor):
-                step.fit((self._before(place, read, columns, names) for names in batches), rows)
+                step.fit(partial(self._before, place, read, columns), batches, rows, at_once // share)
 
     def _before(self, place: int, read: Reader, columns: Sequence[str], names: list[str]) -> pd.DataFrame:
         """Return some factors as they come out of the steps before one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,17 +42,28 @@ class FittedProcessor(ABC):
     def __init__(self, state: Arrays) -> None:
         self.state = state
 
-    def fit(self, parts: Iterable[pd.DataFrame], rows: npt.NDArray[np.int64] | None = None) -> None:
+    def fit(
+        self,
+        read: Callable[[list[str]], pd.DataFrame],
+        batches: Sequence[list[str]],
+        rows: npt.NDArray[np.int64] | None = None,
+        most: int | None = None,
+    ) -> None:
         """Learn from rows of the training window; infinite values are missing.
 
         Parameters
         ----------
-        parts
-            The factors of one panel, some of them after the others.
+        read
+            Returns factors of the panel by their names; called in several threads.
+        batches
+            Names of all factors, those together that are read together.
         rows
             Places of the rows of training; None takes all.
+        most
+            Most batches that are learned from at the same time; None for as many as there are cores.
         """
-        blocks = [block for part in parts for block in self._learn_each(part, rows)]
+        learned_of = map_on_cores(lambda names: self._learn_each(read(names), rows), batches, most)
+        blocks = [block for batch in learned_of for block in batch]
         # Equal numbers are sorted in any order, so a zero may have either sign: adding zero makes it positive.
         learned = {name: np.concatenate([block[name] for block in blocks]) + np.float32(0.0) for name in blocks[0]}
         self.state = {**learned, VERSION: np.array([STATE_VERSION], dtype=np.float32)}
