@@ -18,7 +18,7 @@ import pytest
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.datasets import panel as panel_module
 from quant_pipeline.datasets.panel import MANIFEST, YearlyPanel
-from quant_pipeline.datasets.panel_years import schema_of, to_arrow
+from quant_pipeline.datasets.panel_years import schema_of, to_arrow, write_plain
 from tests.helpers.two_names import panel
 
 
@@ -247,6 +247,18 @@ def test_saving_takes_no_copy_of_a_year(tmp_path):
     table = to_arrow(wide, schema_of(wide))
     assert pa.default_memory_pool().bytes_allocated() - allocated < 0.1 * wide.to_numpy().nbytes
     assert np.shares_memory(table.column("7").chunk(0).to_numpy(), wide.to_numpy())
+
+
+def test_a_column_of_a_group_is_one_page(tmp_path):
+    table = pa.table(
+        {"factor": np.arange(2**16 + 30_000, dtype="float32")}, pa.schema([pa.field("factor", "float", False)])
+    )
+    write_plain(table, tmp_path / "year.parquet")
+    layout = pq.read_metadata(tmp_path / "year.parquet")
+    groups = [layout.row_group(group) for group in range(layout.num_row_groups)]
+    assert [group.num_rows for group in groups] == [2**16, 30_000]
+    head_of_a_page = 25
+    assert all(group.column(0).total_compressed_size - 4 * group.num_rows <= head_of_a_page for group in groups)
 
 
 def test_saving_an_unsorted_panel_copies_one_year_at_a_time(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,12 +22,17 @@ import pyarrow.parquet as pq
 from quant_pipeline.common.exceptions import MarketDataError
 
 DAY, INSTRUMENT = "datetime", "instrument"
+GROUP_ROWS: Final = 2**16
+"""Rows of a group; it is read whole, however few of its rows are wanted."""
 PLAIN: Final[dict[str, Any]] = {
     "compression": "none",
     "use_dictionary": [INSTRUMENT],
     "write_statistics": False,
-    "row_group_size": 2**16,  # A group is read whole, however few of its rows are wanted.
+    "row_group_size": GROUP_ROWS,
 }
+_KNOWS_ROWS_OF_PAGES: Final = "max_rows_per_page" in signature(pq.write_table).parameters
+if _KNOWS_ROWS_OF_PAGES:  # Versions of Arrow that do begin a page every 20,000 rows, which takes a quarter longer.
+    PLAIN["max_rows_per_page"] = GROUP_ROWS
 ATTRIBUTES = b"PANDAS_ATTRS"
 """Under which pandas keeps the attributes of a table."""
 
