@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from quant_pipeline.common.cores import map_on_cores, usable_cores
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.datasets.panel_years import ATTRIBUTES, DAY, INSTRUMENT
+from quant_pipeline.datasets.plain_pages import PlainPages
 from quant_pipeline.models import panels
 from quant_pipeline.models.panels import MemoryPanel, Places, are_files_in_sight, session_starts
 
@@ -36,6 +37,7 @@ class _Year(NamedTuple):
     first: int
     stamp: Stamp
     layout: pq.FileMetaData
+    pages: PlainPages | None
 
 
 class StoredPanel:
@@ -96,7 +98,8 @@ class StoredPanel:
             index = index[: int(np.searchsorted(index.codes[0], known))].remove_unused_levels()
         attributes = [json.loads((schema.metadata or {}).get(ATTRIBUTES, b"{}")) for schema in schemas]
         said = attributes[0] if all(each == attributes[0] for each in attributes) else {}
-        years = [_Year(*year) for year in zip(files, firsts, stamps, layouts, strict=True)]
+        pages = map(PlainPages.of, layouts)
+        years = [_Year(*year) for year in zip(files, firsts, stamps, layouts, pages, strict=True)]
         return cls(years, index, names, said, as_of)
 
     @property
@@ -242,15 +245,32 @@ def _places(coded: pa.DictionaryArray, known: Sequence[str]) -> npt.NDArray[np.i
 
 
 def _read_values(year: _Year, names: Sequence[str], rows: slice, into: npt.NDArray[np.float32]) -> None:
-    """Read rows of a year; of its row groups only those that have any of them."""
-    cores = usable_cores()
+    """Read rows of a year, some columns on each core."""
+    shares = [some for some in np.array_split(range(len(names)), usable_cores()) if len(some)]
+
+    def read_pages(places: npt.NDArray[np.intp]) -> bool:
+        some = names[places[0] : places[-1] + 1]
+        return year.pages is not None and year.pages.read(year.file, some, rows, into[places[0] : places[-1] + 1])
+
+    if not all(map_on_cores(read_pages, shares)):
+        _read_groups(year, names, rows, into, shares)
+
+
+def _read_groups(
+    year: _Year,
+    names: Sequence[str],
+    rows: slice,
+    into: npt.NDArray[np.float32],
+    shares: Sequence[npt.NDArray[np.intp]],
+) -> None:
+    """Read rows of a year by the reader of Parquet; of its row groups only those that have any of them."""
     with pq.ParquetFile(year.file, metadata=year.layout, memory_map=True) as stored:
         for groups, begin, end in _groups_of(year.layout, rows, panels.AT_ONCE // max(len(names), 1)):
             first, last = max(rows.start, begin), min(rows.stop, end)
-            table = stored.read_row_groups(groups, columns=list(names), use_threads=cores > 1)
+            table = stored.read_row_groups(groups, columns=list(names), use_threads=len(shares) > 1)
             table = table.slice(first - begin, last - first)
             part = into[:, first - rows.start : last - rows.start]
-            map_on_cores(partial(_copy_columns, table, names, part), np.array_split(range(len(names)), cores))
+            map_on_cores(partial(_copy_columns, table, names, part), shares)
 
 
 def _copy_columns(
