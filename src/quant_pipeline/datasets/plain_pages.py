@@ -108,7 +108,7 @@ def _first_plain(fields: Iterator[pq.ColumnSchema]) -> Iterator[pq.ColumnSchema]
 def _read_page(descriptor: int, begin: int, size: int, rows: slice, out: Floats) -> bool:
     """Read rows of a page; return whether its head is that of a plain page of its size."""
     expected = _head(size)
-    head, values = bytearray(len(expected)), memoryview(out)
+    head, values = bytearray(len(expected)), out.data
     if rows.start:
         is_read = os.preadv(descriptor, [head], begin) == len(head)
         is_read &= os.preadv(descriptor, [values], begin + len(head) + _SIZE * rows.start) == values.nbytes
