@@ -13,6 +13,7 @@ SUITES = [
     "tests/factors/test_kernels.py",
     "tests/factors/test_processors.py",
     "tests/factors/test_sorted_panel.py",
+    "tests/market/sources/test_compiled_reading.py",
     "tests/strategy",
     "tests/exchange/test_session.py",
     "tests/backtest/test_array_engine.py",

@@ -9,10 +9,12 @@ from quant_pipeline.market.instrument_rows import (
     are_sorted_and_different,
     begins,
     change_from_row_before,
+    different_dates,
     first_dates,
     last_dates,
     number_instruments,
     place_in_instrument,
+    repeated_names,
 )
 
 TABLE = pd.DataFrame({"instrument": pd.array(["BBB", "BBB", "AAA", "CCC", "CCC"], dtype="str")})
@@ -88,3 +90,32 @@ def test_a_table_without_rows_has_none_anywhere():
     codes, names = number_instruments(TABLE.head(0))
     assert [len(each) for each in (codes, names, begins(codes), place_in_instrument(begins(codes)))] == [0, 0, 0, 0]
     assert len(change_from_row_before(np.empty(0), begins(codes))) == 0
+
+
+def test_a_column_of_repeated_names_is_numbered_as_any_other():
+    names, counts = ["BBB", "AAA", "BBB", "Ä"], np.array([2, 1, 2, 3])
+    column = repeated_names(names, counts)
+    pd.testing.assert_series_equal(column, pd.Series(np.repeat(names, counts), dtype="str"))
+    codes, found = number_instruments(pd.DataFrame({"instrument": column}))
+    expected, different = number_instruments(pd.DataFrame({"instrument": pd.Series(column.to_list(), dtype="str")}))
+    assert codes.tolist() == expected.tolist()
+    pd.testing.assert_index_equal(found, different)
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        pd.date_range("2024-01-01", periods=9),
+        pd.date_range("1700-01-01", "1701-01-01"),
+        pd.date_range("2024-01-01 09:30", periods=9),
+        pd.date_range("2024-01-01", periods=9, freq="min"),
+        pd.DatetimeIndex([]),
+        pd.DatetimeIndex(["2024-01-01", None, "2024-01-03"]),
+        pd.DatetimeIndex(["1677-09-22", "2262-04-11"]),
+    ],
+)
+def test_each_date_stands_once_and_in_order(dates):
+    drawn = np.random.default_rng(5).permutation(np.tile(dates.to_numpy(), 3))
+    for unit in ("ns", "us"):
+        rows = pd.DataFrame({"date": drawn.astype(f"datetime64[{unit}]")})
+        assert np.array_equal(different_dates(rows), np.unique(drawn), equal_nan=True)

@@ -10,7 +10,7 @@ from quant_pipeline.cli.options import ProjectCommand
 
 PARTS = {
     "trading": ("book_session", "decide", "run_backtest", "run_combinations"),
-    "factors": ("compute_factors", "score_factors"),
+    "factors": ("compute_factors", "score_factors", "read_files"),
 }
 """Steps of `SmallMarket` by part: no kernel of one part is inside a kernel of the other."""
 

@@ -45,6 +45,13 @@ class SmallMarket:
 
         compute_factors(self.bars, {"mean": "Mean($close, 5)"}, self.sessions)
 
+    def read_files(self) -> None:
+        """Count the lines of no file: all kernels that read files are compiled together."""
+        from quant_pipeline.market.sources.files.kernels.cells import N_FACTS
+        from quant_pipeline.market.sources.files.kernels.entries import count_rows
+
+        count_rows(np.zeros(1, dtype=np.uint8), np.zeros((0, N_FACTS), dtype=np.int64))
+
     def book_session(self) -> None:
         """Apply corporate actions to holdings and execute orders, as the simulated broker does."""
         from quant_pipeline.exchange.session import apply_corporate_actions, execute_orders

@@ -29,7 +29,10 @@ from quant_pipeline.common.progress import track
 logger = logging.getLogger(__name__)
 
 TRADING: Final = "trading"
-PACKAGES: Final = {TRADING: ("exchange", "strategy", "backtest"), "factors": ("factors/kernels", "evaluation")}
+PACKAGES: Final = {
+    TRADING: ("exchange", "strategy", "backtest"),
+    "factors": ("factors/kernels", "evaluation", "market/sources/files/kernels"),
+}
 """Folders of the kernels that `kedro compile` compiles as a part."""
 SECONDS_BETWEEN_LOOKS: Final = 0.1
 SECONDS_BETWEEN_STEPS: Final = 1.0

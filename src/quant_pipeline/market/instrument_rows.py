@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -21,6 +22,11 @@ class _Numbered(NamedTuple):
     names: pd.Index
 
 
+_BLOCK = 1 << 16
+"""Rows that are looked at together: the cache of a core holds what they need."""
+_DAY = 86_400 * 10**9
+_EARLIEST = -300 * 366 * _DAY
+"""Nanoseconds before 1970: a day for each of a span from here on is few."""
 _numbered: dict[int, _Numbered] = {}
 """Columns that are held by some table, by their identity: the nodes of a run ask of the same bars a score of times."""
 
@@ -38,7 +44,22 @@ def number_instruments(table: pd.DataFrame) -> tuple[npt.NDArray[np.int64], pd.I
     known = _numbered.get(id(held))
     if known is not None and known.of() is held:
         return known.codes, known.names
-    codes, names = _numbers_of(column, held)
+    return _keep_numbers(held, *_numbers_of(column, held))
+
+
+def repeated_names(names: Sequence[str], counts: npt.NDArray[np.int64]) -> pd.Series:
+    """Return a column of instruments, each so many times, which is numbered already."""
+    numbers, different = pd.factorize(np.array(names, dtype=object))
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array(np.cumsum(counts)), pa.array(names, pa.large_string()))
+    column = pd.Series(pd.array(pc.run_end_decode(runs), dtype="str"))
+    codes = np.repeat(numbers.astype(np.int64, copy=False), counts)
+    _keep_numbers(column.array.__arrow_array__(), codes, pd.Index(different, dtype="str"))
+    return column
+
+
+def _keep_numbers(
+    held: pa.ChunkedArray, codes: npt.NDArray[np.int64], names: pd.Index
+) -> tuple[npt.NDArray[np.int64], pd.Index]:
     codes.flags.writeable = False
     forget = partial(_numbered.pop, id(held), None)
     _numbered[id(held)] = _Numbered(weakref.ref(held, lambda _: forget()), codes, names)
@@ -75,6 +96,23 @@ def _by_instrument(table: pd.DataFrame, which: Literal["min", "max"]) -> pd.Seri
     dates: pd.Series = table["date"].groupby(codes).agg(which)
     dates = dates[dates.index >= 0]
     return dates.set_axis(pd.Index(names[dates.index], dtype=table["instrument"].dtype, name="instrument")).sort_index()
+
+
+def different_dates(table: pd.DataFrame) -> npt.NDArray[np.datetime64]:
+    """Return each date of a table once, sorted; of millions of midnights few are different."""
+    dates = table["date"].to_numpy().astype("datetime64[ns]", copy=False)
+    numbers = dates.view(np.int64)
+    first, last = (int(numbers.min()), int(numbers.max())) if len(numbers) else (0, 0)
+    if first < _EARLIEST:  # Not a time is below all of them.
+        return np.sort(table["date"].unique())
+    is_there = np.zeros((last - first) // _DAY + 1, dtype=bool)
+    for start in range(0, len(numbers), _BLOCK):
+        since = numbers[start : start + _BLOCK] - first
+        days = since // _DAY
+        if not np.array_equal(days * _DAY, since):
+            return np.sort(table["date"].unique())
+        is_there[days] = True
+    return (np.flatnonzero(is_there) * _DAY + first).view("datetime64[ns]")
 
 
 def begins(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

@@ -20,7 +20,7 @@ NAMES = ("AAA", "bbb", "CC.US", "sh600000")
 
 def require_same(one, other, but=()):
     for field in dataclasses.fields(one):
-        if field.name not in ("rows", *but):
+        if field.name not in ("held", *but):
             assert getattr(one, field.name) == getattr(other, field.name), field.name
     assert (one.rows is None) == (other.rows is None)
     if one.rows is not None:
@@ -42,9 +42,12 @@ def read_files(files, folder, options=AUTO):
 
 
 def require_alone_and_together(files, folder, options=AUTO):
+    by_kernels = read_together(files, folder, options, by_kernels=True)
     for reading, file in zip(read_files(files, folder, options), files, strict=True):
         alone = read_file(file, folder, options)
         require_same(reading, alone, but=["head"])
+        if file in by_kernels:
+            require_same(by_kernels[file], alone, but=["head"])
         # Texts have no head: what was added to them is not read alone.
         require_same(alone, read_file(file, folder, options, as_text=True), but=["head"])
 

@@ -23,7 +23,7 @@ def whole(file, options=AUTO):
 
 def require_same(one, other):
     for field in dataclasses.fields(one):
-        if field.name in ("rows", "header", "head"):
+        if field.name in ("held", "header", "head"):
             continue
         assert getattr(one, field.name) == getattr(other, field.name), field.name
     assert (one.rows is None) == (other.rows is None)

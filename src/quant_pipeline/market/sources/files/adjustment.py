@@ -50,6 +50,8 @@ def check_splits(draft: Draft) -> None:
     mask[splits[wrong]] = True
     draft.refuse_rows(mask, texts, whole_instrument=True)
     odd = np.array([_is_odd(value) for value in ratio]) & large
+    if not odd.any():
+        return
     draft.note(
         rows.iloc[splits[odd]], "odd_split", "a split that is no ratio of small numbers: a spin-off, or an error",
         "error", ratio[odd],
@@ -104,7 +106,10 @@ def check_dividends(draft: Draft) -> None:
     if not paid.any():
         return
     codes, names = number_instruments(draft.rows)
-    payments, bars = (np.bincount(each, minlength=len(names)) for each in (codes[paid], codes))
+    payments = np.bincount(codes[paid], minlength=len(names))
+    if payments.max() < _PAYMENTS:
+        return
+    bars = np.bincount(codes, minlength=len(names))
     what = (
         "has a dividend on most bars: a rate or a sum that is carried on, not what was paid on that day; leave it on "
         "the ex-dates alone, or name the column in `ignored_columns`"

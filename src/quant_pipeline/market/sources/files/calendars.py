@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +14,7 @@ import pandas as pd
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.instrument_rows import begins, number_instruments, sorted_by_instrument
+from quant_pipeline.market.sources.files.draft import rows_where
 
 CANDIDATES = (
     "XNYS", "24/7", "XSHG", "XHKG", "XTKS", "XLON", "XETR", "XPAR", "XTSE", "XBOM", "XASX", "XTAI", "BVMF",
@@ -226,14 +229,23 @@ def length_of_ordered_bars(codes: np.ndarray, dates: np.ndarray) -> str:
     dates
         Of the bars.
     """
-    step = np.diff(dates)[~begins(codes)[1:]]
-    n_steps = np.count_nonzero(step > np.timedelta64(0))
+    starts = np.flatnonzero(begins(codes))[1:] - 1
+    n_steps = _count(dates, starts, lambda step: step > np.timedelta64(0))
     if n_steps < 4:
         return "daily"
+    shortest = np.timedelta64(LONGER[0][1], "D")
+    if _count(dates, starts, lambda step: step >= shortest) / n_steps <= 0.6:
+        return "daily"
     for name, least, most in LONGER:
-        if np.count_nonzero(are_days(step, least, most)) / n_steps > 0.6:
+        if _count(dates, starts, partial(are_days, least=least, most=most)) / n_steps > 0.6:
             return name
     return "daily"
+
+
+def _count(dates: np.ndarray, but: np.ndarray, test: Callable[[np.ndarray], np.ndarray]) -> int:
+    """Count the spans from one date to the next of which a test holds, but for those at some places."""
+    holds = rows_where(max(len(dates) - 1, 0), lambda block: test(np.diff(dates[block.start : block.stop + 1])))
+    return int(np.count_nonzero(holds) - np.count_nonzero(holds[but]))
 
 
 def are_days(step: np.ndarray, least: int, most: int) -> np.ndarray:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.data import SourceProblem
-from quant_pipeline.market.instrument_rows import are_sorted_and_different, number_instruments
+from quant_pipeline.market.instrument_rows import are_sorted_and_different, different_dates, number_instruments
 from quant_pipeline.market.sources.files.draft import PRICES, Draft, all_of, rows_where
 from quant_pipeline.market.sources.files.instrument_names import case_twins, fault_of, share_twins, tidy_name
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
@@ -112,6 +115,13 @@ def _without_trade(rows: pd.DataFrame) -> np.ndarray:
 
 def refuse_bad_cells(draft: Draft) -> None:
     """Report prices and volumes that are missing or not positive; texts that are no number were reported before."""
+    prices, volumes = [draft.rows[name].to_numpy() for name in PRICES], draft.rows["volume"].to_numpy()
+
+    def are_good(block: slice) -> npt.NDArray[np.bool_]:
+        return all_of((*(price[block] > 0 for price in prices), volumes[block] >= 0))
+
+    if rows_where(len(volumes), are_good).all() and not draft.rows["bad"].any():
+        return
     for name in PRICES:
         column = draft.rows[name]
         if (column > 0).all():
@@ -141,7 +151,10 @@ def refuse_bad_cells(draft: Draft) -> None:
 def refuse_impossible_dates(draft: Draft) -> None:
     """Report bars of the future, and dates that are the beginning of the epoch: what a missing number becomes."""
     dates = draft.rows["date"]
-    late = dates > pd.Timestamp.now("UTC").tz_localize(None) + pd.Timedelta(days=2)
+    latest = pd.Timestamp.now("UTC").tz_localize(None) + pd.Timedelta(days=2)
+    if pd.Timestamp(0) < dates.min() and dates.max() <= latest:
+        return
+    late = dates > latest
     draft.refuse_rows(late, [f"date '{day:%Y-%m-%d}' lies in the future" for day in dates[late]])
     dates = draft.rows["date"]
     zero = dates == pd.Timestamp(0)
@@ -204,7 +217,7 @@ def _like_the_first(rows: pd.DataFrame, key: list[str], names: list[str]) -> pd.
     return ((values == first) | (values.isna() & first.isna())).all(axis=1)
 
 
-def keep_sessions(draft: Draft, calendar: str, better: str | None) -> None:
+def keep_sessions(draft: Draft, calendar: str, fitting: Callable[[], str | None] = lambda: None) -> None:
     """Leave out bars off the calendar; so many that it cannot be the right one are a problem.
 
     Parameters
@@ -213,10 +226,10 @@ def keep_sessions(draft: Draft, calendar: str, better: str | None) -> None:
         The market.
     calendar
         Name of the exchange calendar.
-    better
-        One that fits the dates better, if there is one.
+    fitting
+        Returns one that fits the dates better, if there is one.
     """
-    dates = pd.DatetimeIndex(np.sort(draft.rows["date"].unique()))
+    dates = pd.DatetimeIndex(different_dates(draft.rows))
     if not len(dates):
         return
     trading = TradingCalendar.within_bounds(calendar, dates[0], dates[-1])
@@ -229,6 +242,7 @@ def keep_sessions(draft: Draft, calendar: str, better: str | None) -> None:
     off = dates[~dates.isin(trading.sessions) & (dates >= trading.start) & (dates <= trading.end)]
     many = max(5, _OFF * len(dates))
     if len(off) > many and len(off[~off.isin(repeated_dates(draft.rows))]) > many:
+        better = fitting()
         hint = f"; `calendar: {better}` fits them" if better is not None and better != calendar else ""
         advice = (
             "pass --params market_rules.calendar=… or leave the option out" if hint else "is it the right calendar?"

@@ -66,7 +66,8 @@ def find_files(folder: Path, options: FilesMarketParameters) -> FoundFiles:
         benchmark = folder / options.benchmark
     elif options.benchmark is not None and Path(options.benchmark).suffix.lower() in DATA_ENDINGS:
         _named(folder, "benchmark", options.benchmark)
-    files = _tables(folder, options.bars)
+    listed = files_of(folder) if options.bars is None else []
+    files = _tables_among(listed, folder) if options.bars is None else _named_tables(folder, options.bars)
     special = {path.resolve() for path in (*named.values(), benchmark) if path is not None}
     litter = [file for file in files if file.name.lower().startswith(_LITTER)]
     # Links cost a look at every folder above the file.
@@ -79,18 +80,19 @@ def find_files(folder: Path, options: FilesMarketParameters) -> FoundFiles:
     bars = [file for file in bars if file not in (benchmark, named["delistings"], named["renames"])]
     if not bars:
         raise MarketDataError(_nothing(folder, options.bars))
-    unread = {} if options.bars is not None else _unread(folder, files)
+    unread = _unread(listed, folder, files)
     others = [folder / name for name in unread if (folder / name).is_file() and not _is_archive(folder / name)]
     deeper = [path for path in others if _is_table(path)]
     return FoundFiles(bars, benchmark, **named, litter=litter, unread=unread, deeper=deeper)
 
 
-def _unread(folder: Path, files: list[Path]) -> dict[str, str]:
+def _unread(listed: list[Path], folder: Path, files: list[Path]) -> dict[str, str]:
     """Return files that a user may take for read ones: of other formats, in folders beside tables, broken links."""
     read, found = set(files), {}
-    for path in sorted(folder.rglob("*")):
+    # Most files are read, and what is asked of a path takes longer than to find it.
+    for path in (path for path in listed if path not in read):
         inner = path.relative_to(folder)
-        if path in read or path.is_dir() or any(part.startswith((".", "_")) for part in inner.parts):
+        if any(part.startswith((".", "_")) for part in inner.parts):
             continue
         if path.is_symlink() and not path.exists():
             found[inner.as_posix()] = "is a link to a file that does not exist"
@@ -113,15 +115,20 @@ def _named(folder: Path, option: str, name: str | None) -> Path | None:
     return folder / name
 
 
-def _tables(folder: Path, pattern: str | None) -> list[Path]:
-    if pattern is not None:
-        files = matching(folder, pattern)
-        return [path for path in files if _is_table(path)] if (folder / pattern).is_dir() else files
-    tables = [path for path in files_of(folder) if path.is_file() and _is_table(path)]
+def _named_tables(folder: Path, pattern: str) -> list[Path]:
+    files = matching(folder, pattern)
+    return [path for path in files if _is_table(path)] if (folder / pattern).is_dir() else files
+
+
+def _tables_among(listed: list[Path], folder: Path) -> list[Path]:
+    tables = [path for path in listed if _is_table(path) and path.is_file()]
     # Archives lie beside what was taken out of them.
     tables = [path for path in tables if not _is_archive(path)] or tables
-    top = [path for path in tables if path.parent == folder]
-    inner = [path for path in tables if path.parent != folder]
+    depth = len(folder.parts) + 1
+    top: list[Path] = []
+    inner: list[Path] = []
+    for path in tables:
+        (top if len(path.parts) == depth else inner).append(path)
     partitioned = [path for path in inner if any("=" in part for part in path.relative_to(folder).parent.parts)]
     return [*top, *partitioned] if top else inner
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.common.cores import map_on_cores
+from quant_pipeline.common.cores import map_on_cores, usable_cores
 from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.instrument_rows import number_instruments
 from quant_pipeline.market.quality import COLUMNS, no_findings
@@ -88,7 +88,7 @@ class Draft:
         Those before the first bar that stays explain no return and leave with their rows.
         """
         rows = self.rows
-        if not {"dividend", "split", "bad_action"} <= set(rows.columns):
+        if not leaving.any() or not {"dividend", "split", "bad_action"} <= set(rows.columns):
             return
         acts = (rows["dividend"] > 0) | (rows["split"].notna() & (rows["split"] != 1.0))
         acting = leaving & acts.to_numpy() & rows["date"].notna().to_numpy() & ~rows["bad_action"].to_numpy(dtype=bool)
@@ -176,12 +176,16 @@ def rows_where(n_rows: int, test: Callable[[slice], npt.NDArray[np.bool_]]) -> n
         Of some of the rows, by NumPy alone.
     """
     found = np.empty(n_rows, dtype=bool)
+    firsts = range(0, n_rows, _BLOCK)
+    cores = usable_cores()
 
-    def look_at(first: int) -> None:
-        block = slice(first, min(first + _BLOCK, n_rows))
-        found[block] = test(block)
+    def look_at(own: range) -> None:
+        for first in own:
+            block = slice(first, min(first + _BLOCK, n_rows))
+            found[block] = test(block)
 
-    map_on_cores(look_at, range(0, n_rows, _BLOCK))
+    # Handing each block to a thread takes as long as a test.
+    map_on_cores(look_at, [firsts[core::cores] for core in range(cores)] if len(firsts) > 1 else [firsts])
     return found
 
 

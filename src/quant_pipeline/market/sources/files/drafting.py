@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from quant_pipeline.market.data import SourceProblem
-from quant_pipeline.market.instrument_rows import number_instruments
+from quant_pipeline.market.instrument_rows import different_dates, number_instruments
 from quant_pipeline.market.sources.files.adjustment import (
     check_dividends,
     check_splits,
@@ -37,6 +38,7 @@ from quant_pipeline.market.sources.files.derived_actions import (
     split_by_traded_close,
 )
 from quant_pipeline.market.sources.files.draft import PRICES, Draft, all_of
+from quant_pipeline.market.sources.files.file_reading import Reading
 from quant_pipeline.market.sources.files.intraday import settle_intraday
 from quant_pipeline.market.sources.files.joined_files import check_joined_files
 from quant_pipeline.market.sources.files.layouts import ALL, NONE, SPLITS
@@ -44,12 +46,12 @@ from quant_pipeline.market.sources.files.listings import note_listings_twice, no
 from quant_pipeline.market.sources.files.moves import refuse_mixed_columns, refuse_wrong_amounts, refuse_wrong_units
 from quant_pipeline.market.sources.files.observed_market import DAILY, INTRADAY, Observation
 from quant_pipeline.market.sources.files.options import AUTO, FilesMarketParameters
-from quant_pipeline.market.sources.files.parsing import Reading
 from quant_pipeline.market.sources.files.regularity import (
     leave_out_unfinished,
     refuse_other_lengths,
     repeated_dates,
 )
+from quant_pipeline.market.sources.files.shared_rows import SharedRows, table_of
 
 _OPTIONAL = {
     "total_return": np.nan, "traded_close": np.nan, "vendor_adjusted_close": np.nan, "previous_close": np.nan,
@@ -66,44 +68,58 @@ _NAMES = ["date", "instrument", *PRICES, "volume", "dividend", "split", "vendor_
 def join_readings(readings: list[Reading], options: FilesMarketParameters) -> Draft:
     """Put the rows of files into one table."""
     files = [reading.file for reading in readings]
-    tables, marks = [], []
+    marks = []
     for reading in readings:
-        assert reading.rows is not None
-        stated = {"dividend", "split"} & set(reading.rows.columns)
+        names = reading.columns
+        stated = {"dividend", "split"} & names
         adjusted = options.adjusted or reading.adjusted
         derived = len(stated) < 2 and (
-            ("vendor_adjusted_close" in reading.rows and adjusted != ALL)
-            or "total_return" in reading.rows
-            or (not stated and "previous_close" in reading.rows and adjusted == NONE)
+            ("vendor_adjusted_close" in names and adjusted != ALL)
+            or "total_return" in names
+            or (not stated and "previous_close" in names and adjusted == NONE)
         )
-        tables.append(reading.rows)
         marks.append((reading.kind, adjusted, derived, "split" not in stated, "dividend" not in stated))
-    if not tables:
-        names = ("line", "date", "instrument", *PRICES, "volume", *_OPTIONAL, "bad", "bad_price", "bad_action")
+    if not readings:
+        first = ("line", "date", "instrument", *PRICES, "volume", *_OPTIONAL, "bad", "bad_price", "bad_action")
         others = ("timed", "footer", "suspended", "file", *_MARKS)
-        empty = pd.DataFrame({name: [] for name in (*names, *others)})
+        empty = pd.DataFrame({name: [] for name in (*first, *others)})
         return Draft(
             empty.astype({"date": "datetime64[ns]", "instrument": "str"}), files, options.on_problem == "leave_out"
         )
-    rows = pd.concat(tables, ignore_index=True)
-    counts = [len(table) for table in tables]
-    rows["file"] = np.repeat(np.arange(len(tables)), counts)
+    rows = _joined(readings)
+    counts = [len(reading.held) for reading in readings if reading.held is not None]
+    rows["file"] = np.repeat(np.arange(len(readings)), counts)
     # Once for all rows: a table for each file costs more than its rows.
     for (name, kind), of_files in zip(_MARKS.items(), zip(*marks, strict=True), strict=True):
         rows[name] = pd.Series(of_files, dtype=kind).array.repeat(counts)
     if options.adjusted is None and rows["adjusted_row"].any():
         rows.loc[rows["adjusted_row"], "adjusted"] = ALL
         rows["derived"] &= ~rows["adjusted_row"]
+    # One column until a row of it is written.
+    unknown = pd.Series(np.full(len(rows), np.nan), index=rows.index, copy=False)
     for name, default in _OPTIONAL.items():
         if name not in rows:
-            rows[name] = default
-        elif not np.isnan(default):
+            rows[name] = unknown if np.isnan(default) else default
+        elif not np.isnan(default) and rows[name].isna().any():
             rows[name] = rows[name].fillna(default)
     rows["suspended"] = rows["suspended"].fillna(False).astype(bool) if "suspended" in rows else False
     if options.price_unit is not None:
         for name in (*PRICES, "dividend", "vendor_adjusted_close", "previous_close", "traded_close"):
             rows[name] = rows[name] * options.price_unit
     return Draft(rows, files, options.on_problem == "leave_out")
+
+
+def _joined(readings: list[Reading]) -> pd.DataFrame:
+    """Return the rows of files in one table; of those that share columns no other one is made before."""
+    tables = []
+    alike = groupby(readings, lambda each: tuple(each.held.columns) if isinstance(each.held, SharedRows) else None)
+    for names, group in alike:
+        of_files = [reading.held for reading in group]
+        if names is None:
+            tables += [held for held in of_files if isinstance(held, pd.DataFrame)]
+        else:
+            tables.append(table_of([held for held in of_files if isinstance(held, SharedRows)]))
+    return tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
 
 
 def read_session_dates(draft: Draft, seen: Observation, options: FilesMarketParameters) -> None:
@@ -121,7 +137,7 @@ def read_session_dates(draft: Draft, seen: Observation, options: FilesMarketPara
     dated = rows if is_dated.all() else rows[is_dated]
     if dated.empty:
         return
-    values = _different(dated[["date", "kind"]])
+    values = _different(dated)
     if options.calendar != AUTO:
         seen.calendar = options.calendar
     elif length_of_bars(dated.assign(date=dated["date"].dt.normalize())) == DAILY:
@@ -149,12 +165,13 @@ def read_session_dates(draft: Draft, seen: Observation, options: FilesMarketPara
     settle_intraday(draft, seen, options)
 
 
-def _different(values: pd.DataFrame) -> pd.DataFrame:
+def _different(rows: pd.DataFrame) -> pd.DataFrame:
     """Return each ``date`` and ``kind`` once."""
-    kinds = values["kind"].cat.codes.to_numpy()
+    kinds = rows["kind"].cat.codes.to_numpy()
     if (kinds == kinds[0]).all():
-        return values[~values["date"].duplicated()]
-    return values.drop_duplicates()
+        dates = different_dates(rows)
+        return pd.DataFrame({"date": dates, "kind": rows["kind"].array[:1].repeat(len(dates))})
+    return rows[["date", "kind"]].drop_duplicates()
 
 
 def clean_bars(draft: Draft, seen: Observation, options: FilesMarketParameters) -> None:
@@ -177,12 +194,14 @@ def clean_bars(draft: Draft, seen: Observation, options: FilesMarketParameters) 
             )
         )  # fmt: skip
     elif seen.frequency == DAILY:
-        better = None
-        if options.calendar != AUTO and len(draft.rows):
-            values = draft.rows[["date"]].drop_duplicates().assign(kind="date")
+
+        def fitting() -> str | None:
+            values = pd.DataFrame({"date": different_dates(draft.rows), "kind": "date"})
             layouts = set(seen.layouts.values())
-            better = choose_calendar(values, number_instruments(draft.rows)[1], layouts).name
-        keep_sessions(draft, seen.calendar, better)
+            chosen = choose_calendar(values, number_instruments(draft.rows)[1], layouts)
+            return None if options.calendar == AUTO else chosen.name
+
+        keep_sessions(draft, seen.calendar, fitting)
         leave_out_unfinished(draft, seen.calendar, pd.Timestamp.now("UTC"))
     if seen.frequency == DAILY:
         refuse_other_lengths(draft, seen.calendar)

@@ -6,17 +6,17 @@ from pathlib import Path
 
 from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.sources.files.draft import Draft
+from quant_pipeline.market.sources.files.file_reading import Reading
 from quant_pipeline.market.sources.files.layouts import ALL, SPLITS
-from quant_pipeline.market.sources.files.parsing import Reading
 from quant_pipeline.market.sources.files.recognition import holds_actions, several_currencies
 
 
 def refuse_unused_actions(readings: list[Reading]) -> None:
     """Refuse files of splits, dividends or factors beside the bars: left out, they would change returns."""
     for reading in readings:
-        is_bars = bool({"open", "high", "low"} & set(reading.fields))
-        named = bool(reading.header) and holds_actions(Path(reading.file).stem, reading.header)
-        if reading.broken is not None and named and not is_bars:
+        if reading.broken is None or not reading.header or {"open", "high", "low"} & set(reading.fields):
+            continue
+        if holds_actions(Path(reading.file).stem, reading.header):
             what = (
                 "may hold splits, dividends or factors of adjustment, and would not be used; put them into columns "
                 "`split` and `dividend` of the bars, or name the bars alone with `bars`, such as `bars: prices/*.csv`"
@@ -41,16 +41,16 @@ def note_lacking_actions(draft: Draft, readings: list[Reading]) -> None:
     Prices that are adjusted for them need none, and an adjusted or a previous close stands in for both.
     """
     for name, none, enough in (("dividend", 0.0, (ALL,)), ("split", 1.0, (ALL, SPLITS))):
-        stating = [each for each in readings if each.rows is not None and name in each.rows]
-        if not any((each.rows[name].fillna(none) != none).any() for each in stating if each.rows is not None):
+        if not any(reading.states(name, none) for reading in readings):
             continue
+        stating = next(reading for reading in readings if name in reading.columns)
         for reading in readings:
-            if reading.rows is None or name in reading.rows or reading.adjusted in enough:
+            if reading.held is None or name in reading.columns or reading.adjusted in enough:
                 continue
-            if not {"vendor_adjusted_close", "previous_close"} & set(reading.rows.columns):
+            if not {"vendor_adjusted_close", "previous_close"} & reading.columns:
                 draft.note_file(
                     reading.file, "no_actions",
-                    f"has no column of {name}s, and {stating[0].file} has one: those of this file are unknown and "
+                    f"has no column of {name}s, and {stating.file} has one: those of this file are unknown and "
                     "count as none; export it as the other files, or leave it out with `exclude`", severity="error",
                 )  # fmt: skip
 
@@ -59,7 +59,7 @@ def note_adjusted_names(draft: Draft, readings: list[Reading]) -> None:
     """Note files whose names say that their prices are adjusted: they are no prices as traded."""
     for reading in readings:
         adjusted, word = reading.named
-        if adjusted and reading.rows is not None:
+        if adjusted and reading.held is not None:
             draft.note_file(
                 reading.file, "adjusted_by_name",
                 f"its name or title says {word}: read as {adjusted.replace('_', ' ')} adjusted, not as traded; limits, "

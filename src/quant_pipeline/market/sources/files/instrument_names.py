@@ -84,6 +84,8 @@ def instrument_of(path: PurePath, pattern: str | None) -> str:
         if found is not None:
             return found[1].rpartition("/")[2].upper()
     name, longer = stem_of(path).strip(), ""
+    if name.isascii() and name.isalnum():
+        return name.upper()  # Latin words that vendors add are set apart by another sign.
     while name != longer:
         longer = name
         for addition in _ADDED_BY_VENDORS:
@@ -126,8 +128,10 @@ def fault_of(name: str) -> str | None:
 
 def case_twins(names: pd.Index) -> list[list[str]]:
     """Return groups of names that differ by capital letters only, which one folder of files cannot hold."""
-    groups = pd.Series(names).groupby(pd.Series(names).str.casefold().to_numpy()).agg(list)
-    return [sorted(group) for group in groups if len(group) > 1]
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(name.casefold(), []).append(name)
+    return [sorted(group) for _, group in sorted(groups.items()) if len(group) > 1]
 
 
 def share_twins(names: pd.Index) -> list[list[str]]:

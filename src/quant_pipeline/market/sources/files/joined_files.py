@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.market.instrument_rows import number_instruments
 from quant_pipeline.market.sources.files.derived_actions import adjusted_ratio, rounding_of_steps
 from quant_pipeline.market.sources.files.draft import Draft
 from quant_pipeline.market.sources.files.layouts import ALL, NONE, SPLITS
@@ -29,8 +30,9 @@ def check_joined_files(draft: Draft, exported_together: bool) -> None:
         Whether the user says so; contradictions are refused all the same.
     """
     rows = draft.rows
-    joints = np.flatnonzero(np.diff(rows["file"].to_numpy())) + 1
-    joints = joints[draft.goes_on()[joints]]
+    files, codes = rows["file"].to_numpy(), number_instruments(rows)[0]
+    joints = np.flatnonzero(files[1:] != files[:-1]) + 1
+    joints = joints[codes[joints] == codes[joints - 1]]
     if not len(joints):
         return
     faults = _contradicted(rows, joints)

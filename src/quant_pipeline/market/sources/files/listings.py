@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from quant_pipeline.market.instrument_rows import different_dates
 from quant_pipeline.market.sources.files.draft import PRICES, Draft
 
 FEWEST = 10
@@ -39,9 +40,12 @@ def note_listings_twice(draft: Draft) -> None:
 
 def _may_be_twice(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Return which rows may have the date, closes and volume of another one: equal rows always do, few others."""
-    mixed = rows["date"].to_numpy().view(np.uint64) * _ODD
-    for name in ("close", "volume"):
-        mixed = (mixed ^ rows[name].to_numpy(dtype=np.float64).view(np.uint64)) * _ODD
+    dates = rows["date"].to_numpy().view(np.uint64)
+    values = [rows[name].to_numpy(dtype=np.float64).view(np.uint64) for name in ("close", "volume")]
+    mixed = dates * _ODD
+    for value in values:
+        mixed ^= value
+        mixed *= _ODD
         mixed ^= mixed >> np.uint64(29)
     ordered = np.sort(mixed)
     again = ordered[1:][ordered[1:] == ordered[:-1]]
@@ -54,12 +58,13 @@ def note_possible_renames(draft: Draft) -> None:
     if rows.empty:
         return
     starts = np.flatnonzero(~draft.goes_on())
-    first, last = (rows.iloc[at].set_index("instrument") for at in (starts, np.append(starts[1:], len(rows)) - 1))
+    own = rows[["instrument", "date", "close"]]
+    first, last = (own.iloc[at].set_index("instrument") for at in (starts, np.append(starts[1:], len(rows)) - 1))
     ended = last[last["date"] < last["date"].max()]
     begun = first[first["date"] > first["date"].min()]
     if ended.empty or begun.empty:
         return
-    dates = np.sort(rows["date"].unique())
+    dates = different_dates(rows)
     by_date: dict[np.datetime64, list[tuple[str, float]]] = {}
     for name, day, close in zip(begun.index, begun["date"].to_numpy(), begun["close"].to_numpy(), strict=True):
         by_date.setdefault(day, []).append((name, close))

@@ -105,13 +105,14 @@ def refuse_mixed_columns(draft: Draft) -> None:
     """Refuse bars whose prices of one session are of different units, and instruments whose columns are mixed up."""
     rows = draft.rows
     apart = _where(rows, _are_apart)
-    texts = [
-        f"open {row.open:g}, high {row.high:g}, low {row.low:g} and close {row.close:g} are not prices of one session; "
-        "correct them, or exclude the row"
-        for row in rows[apart].itertuples()
-    ]
-    draft.refuse_rows(apart, texts)
-    rows = draft.rows
+    if apart.any():
+        texts = [
+            f"open {row.open:g}, high {row.high:g}, low {row.low:g} and close {row.close:g} are not prices of one "
+            "session; correct them, or exclude the row"
+            for row in rows[apart].itertuples()
+        ]
+        draft.refuse_rows(apart, texts)
+        rows = draft.rows
     outside = pd.Series(_where(rows, _are_outside), index=rows.index)
     if not outside.any():
         return

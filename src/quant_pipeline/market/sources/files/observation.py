@@ -12,6 +12,7 @@ from quant_pipeline.market.sources.files.discovery import FoundFiles, find_files
 from quant_pipeline.market.sources.files.draft import Draft
 from quant_pipeline.market.sources.files.drafting import clean_bars, join_readings, read_session_dates
 from quant_pipeline.market.sources.files.field_files import fields_of
+from quant_pipeline.market.sources.files.file_reading import Reading
 from quant_pipeline.market.sources.files.folder_problems import (
     note_adjusted_names,
     note_lacking_actions,
@@ -21,7 +22,7 @@ from quant_pipeline.market.sources.files.folder_problems import (
 from quant_pipeline.market.sources.files.instrument_names import printable
 from quant_pipeline.market.sources.files.observed_market import DAILY, Observation
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
-from quant_pipeline.market.sources.files.parsing import AMBIGUOUS, Reading, read_field_files
+from quant_pipeline.market.sources.files.parsing import AMBIGUOUS, read_field_files
 from quant_pipeline.market.sources.files.reading_cache import ReadingCache
 from quant_pipeline.market.sources.files.tables import (
     delisting_actions,
@@ -69,7 +70,7 @@ def observe(folder: Path, options: FilesMarketParameters, cache: Path | None = N
     readings = _settle_order_of_dates(readings, found.bars, folder, options, kept)
     kept.prune()
     broken = [reading for reading in readings if reading.broken is not None]
-    good = [reading for reading in readings if reading.rows is not None]
+    good = [reading for reading in readings if reading.held is not None]
     seen = Observation(
         {reading.file: reading.layout for reading in readings if reading.layout and reading.broken is None}
     )
@@ -85,7 +86,7 @@ def observe(folder: Path, options: FilesMarketParameters, cache: Path | None = N
     for reading in broken:
         draft.note_file(reading.file, "file_left_out", str(reading.broken))
     for reading in readings:
-        if reading.rows is None and reading.broken is None:
+        if reading.held is None and reading.broken is None:
             draft.note_file(reading.file, "file_left_out", "see the problems")
     if options.adjusted is None:
         note_lacking_actions(draft, readings)
@@ -102,7 +103,7 @@ def observe(folder: Path, options: FilesMarketParameters, cache: Path | None = N
     _add_tables(seen, found, options, draft)
     seen.problems = sorted([*seen.problems, *draft.problems], key=lambda problem: -problem.size)
     seen.findings = draft.all_findings()
-    unread = any(reading.rows is None and reading.broken is None for reading in readings)
+    unread = any(reading.held is None and reading.broken is None for reading in readings)
     refusing = bool(draft.problems) and (options.on_problem == "refuse" or (unread and not good))
     seen.is_blocked = draft.is_blocked or any(reading.is_blocking for reading in readings)
     seen.is_refused = refusing or seen.is_blocked or (bool(broken) and too_many) or seen.rows.empty

@@ -6,6 +6,7 @@ import codecs
 import csv
 import hashlib
 import io
+import os
 from pathlib import Path, PurePath
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -91,8 +92,7 @@ def open_text(file: Path, folder: Path, options: FilesMarketParameters, known: K
     if options.encoding is not None or file.name.lower().endswith(_TYPED) or _partitions_of(file, folder):
         return None
     try:
-        with file.open("rb", buffering=0) as opened:
-            stored = opened.readall()
+        stored = _content_of(file)
         text = None if stored.isascii() else stored.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return None
@@ -106,6 +106,19 @@ def open_text(file: Path, folder: Path, options: FilesMarketParameters, known: K
         if form is not None:
             known.add(content, form)
     return None if form is None else OpenedText(content, form)
+
+
+def _content_of(file: Path) -> bytes:
+    """Return what a file holds, by as few calls of the system as it takes: thousands of files are small."""
+    opened = os.open(file, os.O_RDONLY)
+    try:
+        size = os.fstat(opened).st_size
+        content = os.read(opened, size + 1)
+        if len(content) == size:
+            return content
+        return b"".join([content, *iter(lambda: os.read(opened, 1 << 20), b"")])
+    finally:
+        os.close(opened)
 
 
 def _form_of(text: str, options: FilesMarketParameters) -> TextForm | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,20 +16,21 @@ from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.sources.files.dates import Dates, read_dates
 from quant_pipeline.market.sources.files.faults import naming_faults
 from quant_pipeline.market.sources.files.field_files import join_fields
-from quant_pipeline.market.sources.files.instrument_names import adjustment_named, instrument_of, printable
+from quant_pipeline.market.sources.files.file_reading import Reading
+from quant_pipeline.market.sources.files.instrument_names import instrument_of, printable
 from quant_pipeline.market.sources.files.layouts import NUMBERS
 from quant_pipeline.market.sources.files.numbers import Numbers, decimal_mark, read_numbers, read_splits
 from quant_pipeline.market.sources.files.opening import open_table, open_tail
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
-from quant_pipeline.market.sources.files.raw_table import Head, RawTable, UnreadableFileError, texts_of
+from quant_pipeline.market.sources.files.raw_table import RawTable, UnreadableFileError, texts_of
 from quant_pipeline.market.sources.files.recognition import (
     Recognised,
     currency_of,
-    layout_of,
     needs_no_content,
     recognise,
     recognise_header,
 )
+from quant_pipeline.market.sources.files.shared_rows import MARKS
 from quant_pipeline.market.sources.files.units import scale_to_shares_and_prices
 
 PRICES = ("open", "high", "low", "close")
@@ -37,70 +39,6 @@ TRADED_FLAGS = ("3", "", "bfq", "不复权", "除权", "raw", "unadjusted")
 """Words of a column that says of each row whether it is adjusted; the numbers are baostock's."""
 _PLAIN_FIELDS = {"date", "time", "instrument", "split", *NUMBERS}
 AMBIGUOUS = "every date can be read with the day or the month first"
-
-
-@dataclass
-class Reading:
-    """A file that was read.
-
-    Attributes
-    ----------
-    file
-        Its name, relative to the folder.
-    layout
-        Name of its layout; empty when none was recognised.
-    rows
-        ``line``, ``date``, ``instrument``, prices and so on, ``bad`` where a cell could not be read; None when the file
-        holds no bars.
-    kind
-        Kind of its dates, see `dates.Dates`.
-    problems
-        What could not be read: with a row where a row is meant.
-    broken
-        Why the whole file cannot be read.
-    ambiguous
-        Whether day and month cannot be kept apart.
-    day_first
-        Whether its dates say that the day comes first; None when they say nothing.
-    fields
-        Our names of its columns.
-    header
-        Its own.
-    currency
-        Column that states the currency of the prices, and the currency; empty where none does.
-    is_blocking
-        Whether its problem refuses the market whatever is left out.
-    title
-        What stands before its header, and the names of its sheets.
-    head
-        What was read, where more can follow it that is read alone.
-    """
-
-    file: str
-    layout: str = ""
-    rows: pd.DataFrame | None = None
-    kind: str = "date"
-    problems: list[SourceProblem] = field(default_factory=list)
-    broken: str | None = None
-    ambiguous: bool = False
-    day_first: bool | None = None
-    fields: tuple[str, ...] = ()
-    header: tuple[str, ...] = ()
-    currency: tuple[str, str] = ("", "")
-    is_blocking: bool = False
-    title: str = ""
-    head: Head | None = None
-
-    @property
-    def named(self) -> tuple[str, str]:
-        """What name or title say that prices are adjusted for, and the word; empty where a column or nothing does."""
-        stated = {"dividend", "split", "vendor_adjusted_close", "adjust_flag"} & set(self.fields)
-        return ("", "") if stated else adjustment_named(Path(self.file), self.title)
-
-    @property
-    def adjusted(self) -> str:
-        """What the prices are adjusted for, by the name of the file or by the layout."""
-        return self.named[0] or layout_of(self.layout).adjusted
 
 
 def read_file(file: Path, folder: Path, options: FilesMarketParameters, as_text: bool = False) -> Reading:
@@ -148,7 +86,7 @@ def read_tail(
     if head is None or rows is None:
         return None
     if len(content) == head.n_bytes:
-        return replace(earlier, rows=rows.iloc[: head.n_rows])
+        return replace(earlier, held=rows.iloc[: head.n_rows])
     raw = open_tail(file, folder, options, head, content)
     if raw is None:
         return None
@@ -157,7 +95,7 @@ def read_tail(
     unlike = any(getattr(tail, name) != getattr(earlier, name) for name in alike)
     if unlike or tail.head is None or tail.rows is None or tail.problems:
         return None
-    tail.rows = pd.concat([rows.iloc[: head.n_rows], tail.rows], ignore_index=True)
+    tail.held = pd.concat([rows.iloc[: head.n_rows], tail.rows], ignore_index=True)
     return tail
 
 
@@ -174,6 +112,9 @@ def read_field_files(own: dict[str, Path], folder: Path, options: FilesMarketPar
 
 def name_of(file: Path, folder: Path) -> str:
     """Return what a file is called in messages, and its instrument after."""
+    path, above = str(file), f"{folder}{os.sep}"
+    if path.startswith(above):
+        return printable(path[len(above) :])
     name = file.name
     with suppress(ValueError):
         name = file.relative_to(folder).as_posix()
@@ -225,8 +166,8 @@ def _recognised(reading: Reading, raw: RawTable, of: _Found, options: FilesMarke
         reading.head = raw.head
     if of.by_header:
         of_file = _instruments(None, len(raw.table), Path(reading.file), options)
-        reading.rows = plain_rows(raw.table, raw.lines, found, of_file)
-    if reading.rows is None:
+        reading.held = plain_rows(raw.table, raw.lines, found, of_file)
+    if reading.held is None:
         _type(reading, raw, found, Path(reading.file), options)
     return reading
 
@@ -256,7 +197,7 @@ def plain_rows(
     if "split" in numbers:
         numbers["split"] = np.where(numbers["split"] == 0, 1.0, numbers["split"])
     none = np.zeros(len(table), dtype=bool)
-    marks = dict.fromkeys(("bad", "bad_price", "bad_action", "timed", "footer"), none)
+    marks = dict.fromkeys(MARKS, none)
     columns = {"line": lines.astype("int64"), "date": table[theirs["date"]].to_numpy(), **marks, **numbers}
     rows = pd.DataFrame(columns | {"adjusted_row": none})
     rows["instrument"] = texts_of(table[theirs["instrument"]]) if "instrument" in theirs else instruments
@@ -297,7 +238,7 @@ def _type(reading: Reading, raw: RawTable, found: Recognised, path: Path, option
     for line, what in raw.damaged:
         reading.problems.append(SourceProblem(reading.file, line, None, what))
     scale_to_shares_and_prices(rows, found)
-    reading.rows = rows
+    reading.held = rows
 
 
 def _empty_repeated_headers(table: pd.DataFrame, columns: Mapping[str, str]) -> None:

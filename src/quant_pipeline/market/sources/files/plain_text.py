@@ -69,7 +69,7 @@ def plain_cells(
     n_lines
         How many lines there are, where they were counted.
     """
-    if header.levels or not _may_be_plain(content, separator, options):
+    if header.levels or not may_be_plain(content, separator, options):
         return None
     names = list(header.names)
     found = recognise_header(header.names, header.layout, options)
@@ -110,7 +110,7 @@ def count_ends(content: bytes) -> int:
     return int(np.count_nonzero(np.frombuffer(content, dtype=np.uint8) == ord("\n")))
 
 
-def _may_be_plain(content: bytes, separator: str, options: FilesMarketParameters) -> bool:
+def may_be_plain(content: bytes, separator: str, options: FilesMarketParameters) -> bool:
     """Whether nothing shows already that a text is not plain: quotes, blanks that are cut off, marks, own formats."""
     # A single sign is found ten times as fast as two.
     odd = (b'"', b"\0", *((f"{separator} ".encode(), b"\n ") if b" " in content else ()))

@@ -20,6 +20,7 @@ from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -27,12 +28,13 @@ import pyarrow as pa
 from quant_pipeline.common import text_lines
 from quant_pipeline.common.checked_arrow import open_checked, write_checked
 from quant_pipeline.common.compilation import digest_files
-from quant_pipeline.common.cores import each_on_cores
+from quant_pipeline.common.cores import each_on_cores, usable_cores
 from quant_pipeline.market.sources.files.faults import FAULTS
+from quant_pipeline.market.sources.files.file_reading import Reading
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
-from quant_pipeline.market.sources.files.parsing import Reading, name_of, read_file, read_tail
+from quant_pipeline.market.sources.files.parsing import name_of, read_file, read_tail
 from quant_pipeline.market.sources.files.raw_table import Head
-from quant_pipeline.market.sources.files.reading_together import TOGETHER, read_together
+from quant_pipeline.market.sources.files.reading_together import TOGETHER, are_worth_kernels, read_together
 
 logger = logging.getLogger(__name__)
 
@@ -71,32 +73,47 @@ class ReadingCache:
         self._place = place
         self._used: set[str] = set()
         self._has_warned = False
+        self._opening = Lock()
 
     def read(self, file: Path, folder: Path, options: FilesMarketParameters) -> Reading:
         """Read a file of a folder: its entry, its new lines, or all of it."""
-        return self._read_some([file], folder, options)[0]
+        return self._read_some([file], folder, options, False)[0]
 
     def read_all(self, files: Sequence[Path], folder: Path, options: FilesMarketParameters) -> Iterator[Reading]:
         """Read files of a folder, those that can be together, on all cores; they come in their order."""
-        parts = [files[first : first + TOGETHER] for first in range(0, len(files), TOGETHER)]
-        for part in each_on_cores(lambda part: self._read_some(part, folder, options), parts):
+        by_kernels = are_worth_kernels(files)
+        # Kernels read many files as fast as few, and all cores should have enough of them.
+        together = max(TOGETHER, -(-len(files) // (4 * usable_cores()))) if by_kernels else TOGETHER
+        parts = [files[first : first + together] for first in range(0, len(files), together)]
+        for part in each_on_cores(lambda part: self._read_some(part, folder, options, by_kernels), parts):
             yield from part
 
-    def _read_some(self, files: Sequence[Path], folder: Path, options: FilesMarketParameters) -> list[Reading]:
+    def _read_some(
+        self, files: Sequence[Path], folder: Path, options: FilesMarketParameters, by_kernels: bool
+    ) -> list[Reading]:
         if self._place is None:
-            found = read_together(files, folder, options)
+            found = read_together(files, folder, options, by_kernels, self._opening)
             return [found.get(file) or read_file(file, folder, options) for file in files]
         # What is written meanwhile is seen the next time.
         states = {file: state for file in files if (state := _State.of(file)) is not None}
-        entries = {file: self._place / _entry_of(file, folder, options) for file in states}
-        apart = {file for file, entry in entries.items() if os.path.exists(entry)}
-        found = read_together([file for file in files if file not in apart], folder, options)
+        kept = self._kept()
+        entries = {file: self._place / _entry_of(file, folder, options) for file in (states if kept else ())}
+        apart = {file for file, entry in entries.items() if entry.name in kept}
+        others = [file for file in files if file not in apart]
+        found = read_together(others, folder, options, by_kernels, self._opening)
         for file in files:
             if file not in found and file not in states:
                 found[file] = read_file(file, folder, options)
             elif file not in found:
-                found[file] = self._read_alone(file, folder, options, entries[file], states[file])
+                entry = entries.get(file) or self._place / _entry_of(file, folder, options)
+                found[file] = self._read_alone(file, folder, options, entry, states[file])
         return [found[file] for file in files]
+
+    def _kept(self) -> set[str]:
+        """Return the names of all entries; finding the one of a file takes longer than to look whether there is any."""
+        with suppress(OSError):
+            return {name for name in os.listdir(self._place) if name.endswith(ENDING)}
+        return set()
 
     def _read_alone(
         self, file: Path, folder: Path, options: FilesMarketParameters, entry: Path, state: _State
@@ -114,7 +131,7 @@ class ReadingCache:
     def _keep_or_forget(self, entry: Path, reading: Reading, state: _State) -> None:
         """Keep a file that was read without a problem; of another one nothing is kept."""
         try:
-            if reading.rows is None or reading.problems or reading.ambiguous:
+            if reading.held is None or reading.problems or reading.ambiguous:
                 entry.unlink(missing_ok=True)
             else:
                 _keep(entry, reading, state)
@@ -141,7 +158,7 @@ class ReadingCache:
 def versions_of_reading() -> list[str]:
     """Return what decides how files are read: our own modules, and the libraries of tables and of calendars."""
     folder = Path(__file__).parent
-    own = [*folder.glob("*.py"), *folder.parents[1].glob("*.py"), Path(text_lines.__file__)]
+    own = [*folder.rglob("*.py"), *folder.parents[1].glob("*.py"), Path(text_lines.__file__)]
     return [digest_files(own), *(version(library) for library in ("exchange_calendars", "pandas", "pyarrow"))]
 
 

@@ -8,29 +8,39 @@ are left alone by their header.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.common.numba_settings import is_compilation_off
+from quant_pipeline.market.sources.files.compiled_reading import can_compile, read_compiled
 from quant_pipeline.market.sources.files.faults import FAULTS
+from quant_pipeline.market.sources.files.file_reading import Reading
 from quant_pipeline.market.sources.files.first_lines import title_of
 from quant_pipeline.market.sources.files.instrument_names import instrument_of
 from quant_pipeline.market.sources.files.opening import OpenedText, open_text
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
-from quant_pipeline.market.sources.files.parsing import Reading, name_of, plain_rows
-from quant_pipeline.market.sources.files.plain_text import PlainCells, count_ends, plain_cells
-from quant_pipeline.market.sources.files.recognition import needs_no_content, recognise_header
-from quant_pipeline.market.sources.files.text_forms import KnownForms
+from quant_pipeline.market.sources.files.parsing import name_of, plain_rows
+from quant_pipeline.market.sources.files.plain_text import count_ends, may_be_plain, plain_cells
+from quant_pipeline.market.sources.files.recognition import Recognised, needs_no_content, recognise_header
+from quant_pipeline.market.sources.files.shared_rows import SharedRows
+from quant_pipeline.market.sources.files.text_forms import KnownForms, TextForm
+
+Item = TypeVar("Item")
 
 TOGETHER: Final = 32
 """Files of a group: more of them save no more calls, and leave the cache of a core."""
 LARGEST_GROUP: Final = 2 << 20
 """Bytes of a group, which are held as texts and tables at once; of larger files calls take little."""
+LARGEST_COMPILED: Final = 16 << 20
+"""Bytes of a group that kernels read, whose columns the system gives in large pages."""
+WORTH_KERNELS: Final = 16 << 20
+"""Bytes of all files from which kernels save more time than it takes to load them."""
 
 
 class _Opened(NamedTuple):
@@ -40,31 +50,55 @@ class _Opened(NamedTuple):
     ----------
     file, opened
         The file, and what was found in it.
-    before, rows
-        Its lines up to the header, and those after it, of which the last one has an end.
-    n_rows
-        How many lines there are after the header.
+    before
+        Its lines up to the header.
     """
 
     file: Path
     opened: OpenedText
     before: bytes
-    rows: bytes
-    n_rows: int
 
     @property
     def form(self) -> Hashable:
         """What files of a group have in common."""
         return self.before, self.opened.form
 
+    @property
+    def lines(self) -> memoryview:
+        """Its lines after the header."""
+        return memoryview(self.opened.content)[len(self.before) :]
 
-def read_together(files: Sequence[Path], folder: Path, options: FilesMarketParameters) -> dict[Path, Reading]:
+    @property
+    def rows(self) -> bytes:
+        """Its lines after the header, of which the last one has an end."""
+        return bytes(self.lines) if self.opened.content.endswith(b"\n") else bytes(self.lines) + b"\n"
+
+
+def are_worth_kernels(files: Iterable[Path]) -> bool:
+    """Whether files are so many and so large that reading them by kernels saves more than loading these takes."""
+    if is_compilation_off():
+        return False
+    return any(total >= WORTH_KERNELS for total in accumulate(map(_size_of, files)))
+
+
+def read_together(
+    files: Sequence[Path],
+    folder: Path,
+    options: FilesMarketParameters,
+    by_kernels: bool = False,
+    opening: AbstractContextManager[object] | None = None,
+) -> dict[Path, Reading]:
     """Read those of some files of a folder that can be read together.
 
     Parameters
     ----------
     files, folder, options
         As for `read_file`.
+    by_kernels
+        Whether kernels read those files that they know.
+    opening
+        What threads hold, one at a time, while they open files: each call of the system would hand the lock of the
+        interpreter to another thread that opens files too.
 
     Returns
     -------
@@ -73,23 +107,27 @@ def read_together(files: Sequence[Path], folder: Path, options: FilesMarketParam
     """
     found: dict[Path, Reading] = {}
     known = KnownForms(options.columns)
-    for part in _parts(files):
-        for group in _groups_of(part, folder, options, known):
+    sizes = {file: size for file in files if (size := _size_of(file)) <= LARGEST_GROUP}
+    for part in _parts(list(sizes), list(sizes.values()), LARGEST_COMPILED if by_kernels else LARGEST_GROUP):
+        with opening or nullcontext():
+            groups = _groups_of(part, folder, options, known)
+        for group in groups:
             # What is wrong with one of them is said where it is read alone.
             with suppress(*FAULTS):
-                found |= dict(_read_group(group, folder, options))
+                if by_kernels and len(group) > 1:
+                    found |= dict(_read_compiled(group, folder, options))
+                others = [each for each in group if each.file not in found]
+                for part_of_others in _parts(others, [len(each.opened.content) for each in others], LARGEST_GROUP):
+                    found |= dict(_read_group(part_of_others, folder, options))
     return found
 
 
-def _parts(files: Sequence[Path]) -> list[list[Path]]:
-    """Return files that are opened at once; one that is large, or has no other beside it, is not among them."""
-    parts: list[list[Path]] = [[]]
+def _parts(files: Sequence[Item], sizes: Sequence[int], most: int) -> list[list[Item]]:
+    """Return files of no more bytes that are held at once; one that has no other beside it is not among them."""
+    parts: list[list[Item]] = [[]]
     n_bytes = 0
-    for file in files:
-        size = _size_of(file)
-        if size > LARGEST_GROUP:
-            continue
-        if n_bytes + size > LARGEST_GROUP:
+    for file, size in zip(files, sizes, strict=True):
+        if n_bytes + size > most:
             parts.append([])
             n_bytes = 0
         parts[-1].append(file)
@@ -127,25 +165,47 @@ def _open(file: Path, folder: Path, options: FilesMarketParameters, known: Known
         end = opened.content.find(b"\n", end) + 1
         if not end:
             return None
-    before, rows = opened.content[:end], opened.content[end:]
-    if not rows or rows.endswith(b"\r"):
+    if len(opened.content) == end or opened.content.endswith(b"\r"):
         # Half an end of a line would be a whole one before the rows of another file.
         return None
-    rows = rows if rows.endswith(b"\n") else rows + b"\n"
-    return _Opened(file, opened, before, rows, count_ends(rows))
+    return _Opened(file, opened, opened.content[:end])
+
+
+def _read_compiled(
+    group: list[_Opened], folder: Path, options: FilesMarketParameters
+) -> Iterator[tuple[Path, Reading]]:
+    """Yield the files of a group that kernels have read; one that they do not know whole is not among them."""
+    form, before = group[0].opened.form, group[0].before
+    found = recognise_header(form.header.names, form.header.layout, options)
+    if not (_stand_alone(form, found) and can_compile(found) and may_be_plain(before, form.separator, options)):
+        return
+    names = [name_of(each.file, folder) for each in group]
+    own = [instrument_of(Path(name), options.bars) for name in names]
+    held = read_compiled([each.lines for each in group], form, found, own)
+    for each, name, rows in zip(group, names, held, strict=True):
+        if rows is not None:
+            yield each.file, _reading_of(each, name, rows, found)
+
+
+def _stand_alone(form: TextForm, found: Recognised) -> bool:
+    """Whether the header says all of a file but its cells, and each of its rows means the same beside any others."""
+    is_enough = not form.header.levels and needs_no_content(form.header.names, found)
+    return is_enough and found.layout.rows_stand_alone
 
 
 def _read_group(group: list[_Opened], folder: Path, options: FilesMarketParameters) -> Iterator[tuple[Path, Reading]]:
     """Yield the files of a group that were read; one that is not plain, or that no other is like, is not among them."""
     if len(group) < 2:
         return
-    separator, header = group[0].opened.form
+    form = group[0].opened.form
+    separator, header = form
     found = recognise_header(header.names, header.layout, options)
-    if not (needs_no_content(header.names, found) and found.layout.rows_stand_alone):
+    if not _stand_alone(form, found):
         return
-    counts = [each.n_rows for each in group]
     names = [name_of(each.file, folder) for each in group]
-    content = b"".join([group[0].before, *(each.rows for each in group)])
+    pieces = [each.rows for each in group]
+    counts = [count_ends(piece) for piece in pieces]
+    content = b"".join([group[0].before, *pieces])
     plain = plain_cells(content, separator, header, options, header.lines, sum(counts) + header.lines)
     rows = None
     if plain is not None:
@@ -160,11 +220,11 @@ def _read_group(group: list[_Opened], folder: Path, options: FilesMarketParamete
     for each, name, (start, end) in zip(group, names, pairwise(accumulate(counts, initial=0)), strict=True):
         part = rows.iloc[start:end]
         part.index = pd.RangeIndex(len(part))
-        yield each.file, _reading_of(each, name, part, plain)
+        yield each.file, _reading_of(each, name, part, plain.found)
 
 
-def _reading_of(each: _Opened, name: str, rows: pd.DataFrame, plain: PlainCells) -> Reading:
-    header, found = each.opened.form.header, plain.found
+def _reading_of(each: _Opened, name: str, rows: pd.DataFrame | SharedRows, found: Recognised) -> Reading:
+    header = each.opened.form.header
     return Reading(
         name, found.name, rows, fields=tuple(found.columns.values()), header=header.names,
         title=title_of(each.before.decode(), header),

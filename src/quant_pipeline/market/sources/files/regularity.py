@@ -44,17 +44,14 @@ def refuse_other_lengths(draft: Draft, calendar: str) -> None:
 
     The rows are sorted by instrument and date, and most of them are daily.
     """
+    late, n_rows = _after_a_pause(draft), len(draft.rows)
     for name, least, most in LONGER:
+        if len(draft.rows) != n_rows:
+            late, n_rows = _after_a_pause(draft), len(draft.rows)
         codes, names = number_instruments(draft.rows)
         dates = draft.rows["date"].to_numpy()
-
-        def is_long(
-            block: slice, dates: np.ndarray = dates, least: int = least, most: int = most
-        ) -> npt.NDArray[np.bool_]:
-            return are_days(np.diff(dates[block.start : block.stop + 1]), least, most)
-
-        between = np.flatnonzero(rows_where(max(len(dates) - 1, 0), is_long)) + 1
-        inside = np.bincount(codes[between[draft.goes_on()[between]]], minlength=len(names))
+        between = late[are_days(dates[late] - dates[late - 1], least, most)]
+        inside = np.bincount(codes[between], minlength=len(names))
         count = np.bincount(codes, minlength=len(names)) - 1
         longer = (inside / np.maximum(count, 1) > _MOST) & (count >= _FEW)
         if longer.any():
@@ -68,6 +65,17 @@ def refuse_other_lengths(draft: Draft, calendar: str) -> None:
     on_weekend = (rows["date"].dt.dayofweek >= 5).groupby(names).transform("any")
     what = "it has no bar on a weekend, and the others trade every day; read them as two markets, or exclude it"
     draft.refuse_rows((span > _WEEKS) & ~on_weekend & on_weekend.any(), what, whole_instrument=True)
+
+
+def _after_a_pause(draft: Draft) -> npt.NDArray[np.int64]:
+    """Return the rows that come so late after the one before of their instrument as longer bars do, or later."""
+    dates, shortest = draft.rows["date"].to_numpy(), np.timedelta64(LONGER[0][1], "D")
+
+    def is_late(block: slice) -> npt.NDArray[np.bool_]:
+        return np.diff(dates[block.start : block.stop + 1]) >= shortest
+
+    late = np.flatnonzero(rows_where(max(len(dates) - 1, 0), is_late)) + 1
+    return late[draft.goes_on()[late]]
 
 
 def leave_out_unfinished(draft: Draft, calendar: str, now: pd.Timestamp) -> None:
@@ -84,6 +92,8 @@ def leave_out_unfinished(draft: Draft, calendar: str, now: pd.Timestamp) -> None
     """
     today, day = now.tz_localize(None), pd.Timedelta(days=1)
     # Later dates are refused before the calendar is known.
+    if draft.rows["date"].max() < today.normalize() - day:
+        return
     recent = draft.rows["date"].between(today.normalize() - day, today + 2 * day)
     dates = draft.rows.loc[recent, "date"].drop_duplicates()
     if dates.empty:

@@ -160,6 +160,7 @@ def delisting_actions(
 ) -> pd.DataFrame:
     """Return delistings as corporate actions: on the stated day, or on the session after a last bar of that day."""
     # Of millions of bars few are of a name that has ended.
+    bars = bars if len(stated) else bars.iloc[:0]
     last = bars[bars["instrument"].isin(stated["instrument"])].groupby("instrument")["date"].max()
     known = stated[stated["instrument"].isin(last.index)]
     dates = []

@@ -7,6 +7,7 @@ takes longer than reading what follows.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import repeat
 from typing import NamedTuple
 
 from quant_pipeline.market.sources.files.first_lines import SEPARATORS
@@ -72,12 +73,12 @@ class KnownForms:
         joined = b"".join(lines)
         if len(lines) < FIRST_LINES or joined.translate(None, _OF_NUMBERS + ending + separator):
             return None
-        if joined.count(b"\r") != len(lines) * len(ending) or not all(line.endswith(ending) for line in lines):
+        if joined.count(b"\r") != len(lines) * len(ending) or not all(map(bytes.endswith, lines, repeat(ending))):
             return None
         width = len(form.header.names)
         cells = lines[0].removesuffix(ending).split(separator)
         is_filled = all(cell.strip(b".-") for cell in cells)
-        return form if is_filled and all(line.count(separator) == width - 1 for line in lines) else None
+        return form if is_filled and set(map(bytes.count, lines, repeat(separator))) == {width - 1} else None
 
 
 def _first_line(content: bytes) -> bytes:

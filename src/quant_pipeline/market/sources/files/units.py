@@ -8,6 +8,12 @@ from quant_pipeline.market.sources.files.draft import PRICES
 from quant_pipeline.market.sources.files.recognition import Recognised
 
 
+def keeps_numbers(found: Recognised) -> bool:
+    """Whether the numbers of a layout whose rows stand alone are shares, prices and currency already."""
+    scales = found.volume_unit, found.layout.amount_unit
+    return scales == (1.0, 1.0) and not found.layout.quotes_are_negative and "capital_gain" not in found.fields
+
+
 def scale_to_shares_and_prices(rows: pd.DataFrame, found: Recognised) -> None:
     """Turn volumes into shares, prices into whole currency, and distributed gains into dividends, in place."""
     if found.volume_unit != 1.0:

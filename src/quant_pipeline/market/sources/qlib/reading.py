@@ -219,7 +219,7 @@ def _tidy(draft: Draft, calendar: str) -> None:
     refuse_bad_cells(draft)
     if draft.rows.empty:
         return
-    keep_sessions(draft, calendar, None)
+    keep_sessions(draft, calendar)
     draft.rows = draft.rows.sort_values(["instrument", "date"], kind="stable", ignore_index=True)
     derive_actions(draft)
     refuse_wrong_units(draft)
