@@ -15,6 +15,7 @@ from quant_pipeline.market.sources.files.kernels.entries import count_rows, read
 from quant_pipeline.market.sources.files.observation import observe
 from quant_pipeline.market.sources.files.parsing import read_file
 from quant_pipeline.market.sources.files.reading_together import read_together
+from quant_pipeline.market.sources.files.rooms import Rooms
 from tests.helpers.bar_texts import HEADER, rows
 
 CASES = Path(__file__).parent / "cases"
@@ -157,7 +158,7 @@ def test_a_file_that_kernels_do_not_know_leaves_its_group_to_them(tmp_path, monk
     files = write(tmp_path, [PLAIN, exponent, PLAIN[:-1], PLAIN, exponent])
     by_others = read_together(files[1::3], tmp_path, AUTO)
     monkeypatch.setattr(reading_together, "plain_cells", lambda *arguments: None)
-    assert list(read_together(files, tmp_path, AUTO, by_kernels=True)) == [files[0], *files[2:4]]
+    assert list(read_together(files, tmp_path, AUTO, rooms=Rooms())) == [files[0], *files[2:4]]
     assert list(by_others) == files[1::3]
 
 
@@ -170,7 +171,7 @@ def test_names_and_units_of_columns_are_those_of_a_file_alone(tmp_path):
     for code in (" 600000.SH", "000001.SZ ", "000001.SZ", ""):
         lines = [f"{code.strip()},{day:%Y%m%d},10.5,11,10,10.25,10.1,0.15,1.4,{k},{k}.5" for k, day in enumerate(days)]
         files += write(tmp_path / f"of {code}", ["\n".join([TUSHARE, *lines])])
-    found = read_together(files, tmp_path, AUTO, by_kernels=True)
+    found = read_together(files, tmp_path, AUTO, rooms=Rooms())
     assert list(found) == files
     for file, reading in found.items():
         pd.testing.assert_frame_equal(reading.rows, read_file(file, tmp_path, AUTO).rows, check_exact=True)

@@ -12,6 +12,7 @@ from quant_pipeline.market.sources.files import FilesMarketParameters, reading_t
 from quant_pipeline.market.sources.files.parsing import read_file
 from quant_pipeline.market.sources.files.reading_cache import ReadingCache
 from quant_pipeline.market.sources.files.reading_together import TOGETHER, read_together
+from quant_pipeline.market.sources.files.rooms import Rooms
 from tests.helpers.bar_texts import HEADER, rows, texts
 
 AUTO = FilesMarketParameters()
@@ -42,7 +43,7 @@ def read_files(files, folder, options=AUTO):
 
 
 def require_alone_and_together(files, folder, options=AUTO):
-    by_kernels = read_together(files, folder, options, by_kernels=True)
+    by_kernels = read_together(files, folder, options, rooms=Rooms())
     for reading, file in zip(read_files(files, folder, options), files, strict=True):
         alone = read_file(file, folder, options)
         require_same(reading, alone, but=["head"])

@@ -7,7 +7,6 @@ takes. They know fewer forms of cells: a file that has another one is left to Ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import Any, Final
 
 import numpy as np
@@ -39,14 +38,20 @@ def can_compile(found: Recognised) -> bool:
 
 
 def read_compiled(
-    texts: Sequence[memoryview], form: TextForm, found: Recognised, names: Sequence[str]
+    text: npt.NDArray[np.uint8],
+    places: Sequence[tuple[int, int]],
+    form: TextForm,
+    found: Recognised,
+    names: Sequence[str],
 ) -> list[SharedRows | None]:
     """Read the rows of plain texts.
 
     Parameters
     ----------
-    texts
-        Rows of each file, in UTF-8.
+    text
+        Bytes of all files.
+    places
+        Where the rows of each file begin and end among them, in UTF-8.
     form
         Separator and header of all of them.
     found
@@ -61,10 +66,8 @@ def read_compiled(
     """
     from quant_pipeline.market.sources.files.kernels.entries import count_rows, read_rows
 
-    text = np.concatenate([np.frombuffer(each, dtype=np.uint8) for each in texts])
-    files = np.zeros((len(texts), cells.N_FACTS), dtype=np.int64)
-    files[:, cells.STOP] = list(accumulate(map(len, texts)))
-    files[1:, cells.START] = files[:-1, cells.STOP]
+    files = np.zeros((len(places), cells.N_FACTS), dtype=np.int64)
+    files[:, [cells.START, cells.STOP]] = places
     count_rows(text, files)
     ends = np.cumsum(files[:, cells.ROWS])
     files[1:, cells.FIRST_ROW] = ends[:-1]

@@ -6,7 +6,6 @@ import codecs
 import csv
 import hashlib
 import io
-import os
 from pathlib import Path, PurePath
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -23,7 +22,8 @@ from quant_pipeline.market.sources.files.instrument_names import printable
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.plain_text import PlainCells, count_ends, plain_cells
 from quant_pipeline.market.sources.files.raw_table import FIRST_LINES, Head, RawTable, UnreadableFileError
-from quant_pipeline.market.sources.files.text_forms import KnownForms, TextForm
+from quant_pipeline.market.sources.files.rooms import content_of, read_into
+from quant_pipeline.market.sources.files.text_forms import LONGEST, KnownForms, TextForm
 from quant_pipeline.market.sources.files.text_rows import OTHER_END, has_mixed_ends, text_rows
 from quant_pipeline.market.sources.files.wide import stack_instruments
 from quant_pipeline.market.sources.files.workbooks import read_workbook
@@ -49,13 +49,16 @@ class OpenedText(NamedTuple):
     Attributes
     ----------
     content
-        Its bytes, after the mark that may stand before them.
+        Its bytes, after the mark that may stand before them; in the room that it was read into.
     form
         What was found in its first lines.
+    n_stored
+        How many bytes it has with the mark.
     """
 
-    content: bytes
+    content: bytes | memoryview
     form: TextForm
+    n_stored: int
 
 
 def open_table(file: Path, folder: Path, options: FilesMarketParameters, as_text: bool = False) -> RawTable:
@@ -77,7 +80,9 @@ def open_table(file: Path, folder: Path, options: FilesMarketParameters, as_text
         return _with_partitions(_open(file, options, as_text), file, folder)
 
 
-def open_text(file: Path, folder: Path, options: FilesMarketParameters, known: KnownForms) -> OpenedText | None:
+def open_text(
+    file: Path, folder: Path, options: FilesMarketParameters, known: KnownForms, room: memoryview | None = None
+) -> OpenedText | None:
     """Open a text file that is stored as it is, in UTF-8, in a folder that says nothing; None for every other file.
 
     What is wrong with a file is said by `open_table`.
@@ -88,37 +93,31 @@ def open_text(file: Path, folder: Path, options: FilesMarketParameters, known: K
         As for `open_table`.
     known
         Forms of files that were opened with these options; that of this one is put among them.
+    room
+        Where it is read into, with a byte more than it has; None for memory of its own.
     """
     if options.encoding is not None or file.name.lower().endswith(_TYPED) or _partitions_of(file, folder):
         return None
     try:
-        stored = _content_of(file)
-        text = None if stored.isascii() else stored.decode("utf-8-sig")
+        stored = content_of(file) if room is None else read_into(room, file)
+        text = None if _is_ascii(stored) else bytes(stored).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return None
-    if stored.startswith(_PACKED) or b"\0" in stored[:4096]:
+    first = bytes(stored[:LONGEST])
+    if first.startswith(_PACKED) or b"\0" in first[:4096]:
         return None
-    content = stored.removeprefix(codecs.BOM_UTF8)
-    form = known.of(content)
+    content = stored[len(codecs.BOM_UTF8) :] if first.startswith(codecs.BOM_UTF8) else stored
+    first = first.removeprefix(codecs.BOM_UTF8)
+    form = known.of(first)
     if form is None:
-        text = stored.decode() if text is None else text
-        form = _form_of(text, options)
+        form = _form_of(bytes(stored).decode() if text is None else text, options)
         if form is not None:
-            known.add(content, form)
-    return None if form is None else OpenedText(content, form)
+            known.add(first, form)
+    return None if form is None else OpenedText(content, form, len(stored))
 
 
-def _content_of(file: Path) -> bytes:
-    """Return what a file holds, by as few calls of the system as it takes: thousands of files are small."""
-    opened = os.open(file, os.O_RDONLY)
-    try:
-        size = os.fstat(opened).st_size
-        content = os.read(opened, size + 1)
-        if len(content) == size:
-            return content
-        return b"".join([content, *iter(lambda: os.read(opened, 1 << 20), b"")])
-    finally:
-        os.close(opened)
+def _is_ascii(stored: bytes | memoryview) -> bool:
+    return stored.isascii() if isinstance(stored, bytes) else bool(np.frombuffer(stored, np.uint8).max(initial=0) < 128)
 
 
 def _form_of(text: str, options: FilesMarketParameters) -> TextForm | None:

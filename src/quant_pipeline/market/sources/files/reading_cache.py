@@ -20,7 +20,6 @@ from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from threading import Lock
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -35,6 +34,7 @@ from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.parsing import name_of, read_file, read_tail
 from quant_pipeline.market.sources.files.raw_table import Head
 from quant_pipeline.market.sources.files.reading_together import TOGETHER, are_worth_kernels, read_together
+from quant_pipeline.market.sources.files.rooms import Rooms
 
 logger = logging.getLogger(__name__)
 
@@ -73,26 +73,25 @@ class ReadingCache:
         self._place = place
         self._used: set[str] = set()
         self._has_warned = False
-        self._opening = Lock()
 
     def read(self, file: Path, folder: Path, options: FilesMarketParameters) -> Reading:
         """Read a file of a folder: its entry, its new lines, or all of it."""
-        return self._read_some([file], folder, options, False)[0]
+        return self._read_some([file], folder, options, None)[0]
 
     def read_all(self, files: Sequence[Path], folder: Path, options: FilesMarketParameters) -> Iterator[Reading]:
         """Read files of a folder, those that can be together, on all cores; they come in their order."""
-        by_kernels = are_worth_kernels(files)
+        rooms = Rooms() if are_worth_kernels(files) else None
         # Kernels read many files as fast as few, and all cores should have enough of them.
-        together = max(TOGETHER, -(-len(files) // (4 * usable_cores()))) if by_kernels else TOGETHER
+        together = max(TOGETHER, -(-len(files) // (4 * usable_cores()))) if rooms is not None else TOGETHER
         parts = [files[first : first + together] for first in range(0, len(files), together)]
-        for part in each_on_cores(lambda part: self._read_some(part, folder, options, by_kernels), parts):
+        for part in each_on_cores(lambda part: self._read_some(part, folder, options, rooms), parts):
             yield from part
 
     def _read_some(
-        self, files: Sequence[Path], folder: Path, options: FilesMarketParameters, by_kernels: bool
+        self, files: Sequence[Path], folder: Path, options: FilesMarketParameters, rooms: Rooms | None
     ) -> list[Reading]:
         if self._place is None:
-            found = read_together(files, folder, options, by_kernels, self._opening)
+            found = read_together(files, folder, options, rooms)
             return [found.get(file) or read_file(file, folder, options) for file in files]
         # What is written meanwhile is seen the next time.
         states = {file: state for file in files if (state := _State.of(file)) is not None}
@@ -100,7 +99,7 @@ class ReadingCache:
         entries = {file: self._place / _entry_of(file, folder, options) for file in (states if kept else ())}
         apart = {file for file, entry in entries.items() if entry.name in kept}
         others = [file for file in files if file not in apart]
-        found = read_together(others, folder, options, by_kernels, self._opening)
+        found = read_together(others, folder, options, rooms)
         for file in files:
             if file not in found and file not in states:
                 found[file] = read_file(file, folder, options)

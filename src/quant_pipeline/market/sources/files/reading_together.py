@@ -9,12 +9,13 @@ are left alone by their header.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.common.numba_settings import is_compilation_off
@@ -28,8 +29,9 @@ from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.parsing import name_of, plain_rows
 from quant_pipeline.market.sources.files.plain_text import count_ends, may_be_plain, plain_cells
 from quant_pipeline.market.sources.files.recognition import Recognised, needs_no_content, recognise_header
+from quant_pipeline.market.sources.files.rooms import Rooms
 from quant_pipeline.market.sources.files.shared_rows import SharedRows
-from quant_pipeline.market.sources.files.text_forms import KnownForms, TextForm
+from quant_pipeline.market.sources.files.text_forms import LONGEST, KnownForms, TextForm
 
 Item = TypeVar("Item")
 
@@ -52,11 +54,14 @@ class _Opened(NamedTuple):
         The file, and what was found in it.
     before
         Its lines up to the header.
+    stop
+        Where it ends in the room that it was read into.
     """
 
     file: Path
     opened: OpenedText
     before: bytes
+    stop: int = 0
 
     @property
     def form(self) -> Hashable:
@@ -64,14 +69,15 @@ class _Opened(NamedTuple):
         return self.before, self.opened.form
 
     @property
-    def lines(self) -> memoryview:
-        """Its lines after the header."""
-        return memoryview(self.opened.content)[len(self.before) :]
+    def place(self) -> tuple[int, int]:
+        """Where its lines after the header begin and end in the room."""
+        return self.stop - len(self.opened.content) + len(self.before), self.stop
 
     @property
     def rows(self) -> bytes:
         """Its lines after the header, of which the last one has an end."""
-        return bytes(self.lines) if self.opened.content.endswith(b"\n") else bytes(self.lines) + b"\n"
+        lines = bytes(self.opened.content[len(self.before) :])
+        return lines if lines.endswith(b"\n") else lines + b"\n"
 
 
 def are_worth_kernels(files: Iterable[Path]) -> bool:
@@ -85,8 +91,7 @@ def read_together(
     files: Sequence[Path],
     folder: Path,
     options: FilesMarketParameters,
-    by_kernels: bool = False,
-    opening: AbstractContextManager[object] | None = None,
+    rooms: Rooms | None = None,
 ) -> dict[Path, Reading]:
     """Read those of some files of a folder that can be read together.
 
@@ -94,11 +99,8 @@ def read_together(
     ----------
     files, folder, options
         As for `read_file`.
-    by_kernels
-        Whether kernels read those files that they know.
-    opening
-        What threads hold, one at a time, while they open files: each call of the system would hand the lock of the
-        interpreter to another thread that opens files too.
+    rooms
+        Where files are read into, so that kernels read those that they know; None lets Arrow read all.
 
     Returns
     -------
@@ -108,14 +110,15 @@ def read_together(
     found: dict[Path, Reading] = {}
     known = KnownForms(options.columns)
     sizes = {file: size for file in files if (size := _size_of(file)) <= LARGEST_GROUP}
-    for part in _parts(list(sizes), list(sizes.values()), LARGEST_COMPILED if by_kernels else LARGEST_GROUP):
-        with opening or nullcontext():
-            groups = _groups_of(part, folder, options, known)
+    for part in _parts(list(sizes), list(sizes.values()), LARGEST_GROUP if rooms is None else LARGEST_COMPILED):
+        room = None if rooms is None else rooms.take(sum(sizes[file] + 1 for file in part))
+        with rooms.opening if rooms is not None else nullcontext():
+            groups = _groups_of({file: sizes[file] for file in part}, folder, options, known, room)
         for group in groups:
             # What is wrong with one of them is said where it is read alone.
             with suppress(*FAULTS):
-                if by_kernels and len(group) > 1:
-                    found |= dict(_read_compiled(group, folder, options))
+                if room is not None and len(group) > 1:
+                    found |= dict(_read_compiled(group, room, folder, options))
                 others = [each for each in group if each.file not in found]
                 for part_of_others in _parts(others, [len(each.opened.content) for each in others], LARGEST_GROUP):
                     found |= dict(_read_group(part_of_others, folder, options))
@@ -136,15 +139,24 @@ def _parts(files: Sequence[Item], sizes: Sequence[int], most: int) -> list[list[
 
 
 def _groups_of(
-    files: list[Path], folder: Path, options: FilesMarketParameters, known: KnownForms
+    files: dict[Path, int],
+    folder: Path,
+    options: FilesMarketParameters,
+    known: KnownForms,
+    room: npt.NDArray[np.uint8] | None,
 ) -> list[list[_Opened]]:
-    """Open files, and return those of one form together."""
+    """Open files of some sizes, side by side in a room, and return those of one form together."""
     groups: dict[Hashable, list[_Opened]] = {}
-    for file in files:
+    view, start = None if room is None else room.data, 0
+    for file, size in files.items():
+        own = None if view is None else view[start : start + size + 1]
         with suppress(*FAULTS):
-            opened = _open(file, folder, options, known)
-            if opened is not None:
-                groups.setdefault(opened.form, []).append(opened)
+            opened = open_text(file, folder, options, known, own)
+            before = None if opened is None else _before_rows(opened)
+            if opened is not None and before is not None:
+                found = _Opened(file, opened, before, start + opened.n_stored)
+                groups.setdefault(found.form, []).append(found)
+        start += size + 1
     return list(groups.values())
 
 
@@ -156,23 +168,23 @@ def _size_of(file: Path) -> int:
         return 0
 
 
-def _open(file: Path, folder: Path, options: FilesMarketParameters, known: KnownForms) -> _Opened | None:
-    opened = open_text(file, folder, options, known)
-    if opened is None:
-        return None
-    end = 0
+def _before_rows(opened: OpenedText) -> bytes | None:
+    """Return the lines up to the header; None of a text without rows, or whose last one has half an end.
+
+    Half an end of a line would be a whole one before the rows of another file.
+    """
+    end, first = 0, bytes(opened.content[:LONGEST])
     for _ in range(opened.form.header.lines):
-        end = opened.content.find(b"\n", end) + 1
+        if b"\n" not in first[end:]:
+            first = bytes(opened.content)
+        end = first.find(b"\n", end) + 1
         if not end:
             return None
-    if len(opened.content) == end or opened.content.endswith(b"\r"):
-        # Half an end of a line would be a whole one before the rows of another file.
-        return None
-    return _Opened(file, opened, opened.content[:end])
+    return None if len(opened.content) == end or opened.content[-1:] == b"\r" else first[:end]
 
 
 def _read_compiled(
-    group: list[_Opened], folder: Path, options: FilesMarketParameters
+    group: list[_Opened], room: npt.NDArray[np.uint8], folder: Path, options: FilesMarketParameters
 ) -> Iterator[tuple[Path, Reading]]:
     """Yield the files of a group that kernels have read; one that they do not know whole is not among them."""
     form, before = group[0].opened.form, group[0].before
@@ -181,7 +193,7 @@ def _read_compiled(
         return
     names = [name_of(each.file, folder) for each in group]
     own = [instrument_of(Path(name), options.bars) for name in names]
-    held = read_compiled([each.lines for each in group], form, found, own)
+    held = read_compiled(room, [each.place for each in group], form, found, own)
     for each, name, rows in zip(group, names, held, strict=True):
         if rows is not None:
             yield each.file, _reading_of(each, name, rows, found)

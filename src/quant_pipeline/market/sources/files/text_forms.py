@@ -16,7 +16,7 @@ from quant_pipeline.market.sources.files.raw_table import FIRST_LINES
 
 _DIGITS = b"0123456789"
 _OF_NUMBERS = _DIGITS + b".-"
-_LONGEST = 8192
+LONGEST = 8192
 """Bytes in which the first lines have to end."""
 
 
@@ -67,7 +67,7 @@ class KnownForms:
         form = self._forms.get(first)
         if form is None:
             return None
-        lines = content[len(first) : _LONGEST].split(b"\n", FIRST_LINES)[:-1]
+        lines = content[len(first) : LONGEST].split(b"\n", FIRST_LINES)[:-1]
         ending = b"\r" if first.endswith(b"\r\n") else b""
         separator = form.separator.encode()
         joined = b"".join(lines)
@@ -82,4 +82,4 @@ class KnownForms:
 
 
 def _first_line(content: bytes) -> bytes:
-    return content[: content.find(b"\n", 0, _LONGEST) + 1]
+    return content[: content.find(b"\n", 0, LONGEST) + 1]
