@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,15 +30,15 @@ class PlainPages:
 
     Attributes
     ----------
-    names
-        Of these columns, in the order of the file.
+    columns
+        Numbers of these columns in the file, by their names.
     begins
         Per group of rows, where the page of its first column begins.
     sizes
         Per group, its rows.
     """
 
-    names: tuple[str, ...]
+    columns: Mapping[str, int]
     begins: tuple[int, ...]
     sizes: tuple[int, ...]
 
@@ -46,18 +46,18 @@ class PlainPages:
     def of(cls, layout: pq.FileMetaData) -> PlainPages | None:
         """Find the pages by what a file says of its layout; None where columns are anything else than one of these."""
         fields = (layout.schema.column(number) for number in range(layout.num_columns))
-        names = tuple(field.path for field in _first_plain(fields))
+        columns = {field.path: number for number, field in enumerate(_first_plain(fields))}
         groups = [layout.row_group(group) for group in range(layout.num_row_groups)]
         sizes = tuple(group.num_rows for group in groups)
-        if not names or sys.byteorder != "little" or not hasattr(os, "preadv"):
+        if not columns or sys.byteorder != "little" or not hasattr(os, "preadv"):
             return None
         for group, rows in zip(groups, sizes, strict=True):
             size = len(_head(rows)) + _SIZE * rows
-            first, last = group.column(0), group.column(len(names) - 1)
+            first, last = group.column(0), group.column(len(columns) - 1)
             whole = all(c.compression == "UNCOMPRESSED" and c.total_compressed_size == size for c in (first, last))
-            if not whole or last.data_page_offset != first.data_page_offset + (len(names) - 1) * size:
+            if not whole or last.data_page_offset != first.data_page_offset + (len(columns) - 1) * size:
                 return None
-        return cls(names, tuple(group.column(0).data_page_offset for group in groups), sizes)
+        return cls(columns, tuple(group.column(0).data_page_offset for group in groups), sizes)
 
     def read(self, file: Path, names: Sequence[str], rows: slice, into: Floats) -> bool:
         """Read rows of columns; return whether all of them lie in such pages.
@@ -74,9 +74,9 @@ class PlainPages:
             Where they are wanted, ``(column, row)``, each column in one piece; what is there afterwards counts only
             when the pages were right.
         """
-        if not set(names) <= set(self.names):
+        columns = [self.columns.get(name, -1) for name in names]
+        if -1 in columns:
             return False
-        columns = [self.names.index(name) for name in names]
         descriptor = os.open(file, os.O_RDONLY)
         try:
             return all(
