@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from quant_pipeline.common.cores import map_on_cores, usable_cores
+from quant_pipeline.common.cores import each_on_cores, map_on_cores, usable_cores
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.datasets.panel_years import ATTRIBUTES, DAY, INSTRUMENT
 from quant_pipeline.datasets.plain_pages import PlainPages
@@ -211,24 +211,42 @@ def _lie_alike(schemas: Sequence[pa.Schema], names: Sequence[str]) -> bool:
     )
 
 
+class _Rows(NamedTuple):
+    """Sessions and instruments of the rows of a file."""
+
+    days: npt.NDArray[np.datetime64]
+    sessions: npt.NDArray[np.int32]
+    instruments: pa.DictionaryArray
+    are_in_order: bool
+
+
+def _rows_of(file: Path) -> _Rows:
+    """Read the sessions of a file, and which of them and which instrument each row has."""
+    rows = pq.read_table(file, columns=[DAY, INSTRUMENT], read_dictionary=[INSTRUMENT], use_threads=usable_cores() > 1)
+    rows = rows.combine_chunks()
+    every = rows.column(DAY).to_numpy()
+    steps = np.diff(every)
+    begins = np.concatenate([[True], steps > np.timedelta64(0)]) if len(every) else np.zeros(0, dtype=bool)
+    sessions = (np.cumsum(begins) - 1).astype(np.int32)
+    instruments = rows.column(INSTRUMENT).combine_chunks()
+    return _Rows(every[begins], sessions, instruments, not (steps < np.timedelta64(0)).any())
+
+
 def _read_index(files: Sequence[Path]) -> tuple[pd.MultiIndex, list[int]] | None:
     """Read the index of all years and the first place of each; None when the sessions are not in their order."""
     days: list[npt.NDArray[np.datetime64]] = []
     sessions: list[npt.NDArray[np.int32]] = []
     coded: list[pa.DictionaryArray] = []
     firsts, rows_so_far, days_so_far = [], 0, 0
-    for file in files:
-        rows = pq.read_table(file, columns=[DAY, INSTRUMENT], read_dictionary=[INSTRUMENT]).combine_chunks()
-        every = rows.column(DAY).to_numpy()
-        steps = np.diff(every)
-        if (steps < np.timedelta64(0)).any() or (days and len(days[-1]) and len(every) and every[0] <= days[-1][-1]):
+    for rows in each_on_cores(_rows_of, files, few_ahead=True):
+        is_later = not (days and len(days[-1]) and len(rows.days)) or rows.days[0] > days[-1][-1]
+        if not (rows.are_in_order and is_later):
             return None
-        begins = np.concatenate([[True], steps > np.timedelta64(0)]) if len(every) else np.zeros(0, dtype=bool)
-        sessions.append((days_so_far - 1 + np.cumsum(begins)).astype(np.int32))
-        days.append(every[begins])
-        coded.append(rows.column(INSTRUMENT).combine_chunks())
+        sessions.append(rows.sessions + np.int32(days_so_far))
+        days.append(rows.days)
+        coded.append(rows.instruments)
         firsts.append(rows_so_far)
-        rows_so_far, days_so_far = rows_so_far + len(every), days_so_far + len(days[-1])
+        rows_so_far, days_so_far = rows_so_far + len(rows.sessions), days_so_far + len(rows.days)
     known = sorted(set().union(*(each.dictionary.to_pylist() for each in coded)))
     index = pd.MultiIndex(
         levels=[pd.DatetimeIndex(np.concatenate(days)), pd.Index(known, dtype="str")],
