@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quant_pipeline.models.fingerprint import CONTINUED, PARTS, changes, fingerprint
+from quant_pipeline.models.digests import KnownTables
+from quant_pipeline.models.fingerprint import CONTINUED, PARTS, VERSIONS, changes, fingerprint
 
 
 @pytest.fixture
@@ -45,6 +46,32 @@ def test_each_change_is_named(inputs, make_facts, features, labels, members, seg
     assert changes(inputs(), inputs(segments=shorter)) == ["segments"]
 
 
+def test_other_versions_of_the_project_are_told_apart(inputs, make_facts):
+    """A bundle of the time before versions does not say them; its hashes of values say nothing any more."""
+    others = dict.fromkeys(("features", "labels", "universe"), "0123456789abcdef")
+    for algorithm, differing in {"xgboost": ["hashing"], "ridge": ["arithmetic", "hashing"]}.items():
+        wanted = inputs(facts=make_facts(algorithm))
+        former = {part: text for part, text in wanted.items() if part not in VERSIONS} | others
+        assert changes(former, wanted) == differing
+        assert changes({**former, "label": "another"}, wanted) == ["label", *differing]
+        assert changes({**wanted, "arithmetic": "3"}, wanted) == ["arithmetic"]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "hyper", "version"),
+    [
+        ("ridge", {}, "2"),
+        ("elastic_net", {}, "2"),
+        ("lightgbm", {}, "2"),
+        ("xgboost", {}, "1"),
+        ("gru", {}, "1"),
+        ("gru", {"threads": 2}, "2"),
+    ],
+)
+def test_the_arithmetic_of_an_algorithm_is_part_of_its_fingerprint(inputs, make_facts, algorithm, hyper, version):
+    assert inputs(facts=make_facts(algorithm, **hyper))["arithmetic"] == version
+
+
 def test_what_comes_after_validation_does_not_count(inputs, features, labels, members, segments):
     last = segments["valid"][-1]
     later = features.index.get_level_values("datetime") > last
@@ -65,12 +92,12 @@ def test_every_missing_value_is_the_same(inputs, features):
 
 
 def test_shared_hashes_change_no_fingerprint(inputs, make_facts, features, members, segments, days):
-    hashed = {}
+    known = KnownTables()
     other = features.copy()
     other.iloc[5, 0] += 1e-6
     earlier = {**segments, "valid": segments["valid"][:-5]}
     for changed in ({}, {"features": other}, {"members": members.iloc[1:]}, {"segments": earlier}, {}):
-        assert inputs(**changed, hashed=hashed) == inputs(**changed)
+        assert inputs(**changed, known=known) == inputs(**changed)
 
 
 def test_a_sorted_panel_is_hashed_without_a_copy(inputs, make_facts, features):

@@ -1,5 +1,7 @@
 """Objectives of the trees, and what stops their growth."""
 
+from dataclasses import replace
+
 import lightgbm
 import numpy as np
 import pandas as pd
@@ -72,7 +74,7 @@ def test_the_array_of_training_is_gone_before_that_of_validation_is_made(samples
 
 @pytest.mark.parametrize(("sessions", "instruments"), [(200, 10), (300, 1000)], ids=["all_rows", "a_sample_of_rows"])
 def test_blocks_of_rows_give_the_trees_of_one_array(sessions, instruments, monkeypatch):
-    """Bins are chosen by all rows, or by the 200,000 that LightGBM draws; a factor that no leaf divides is left out."""
+    """Bins are chosen by all rows, or by the 200,000 that LightGBM draws; one factor divides no leaf."""
     days = pd.bdate_range("2020-01-01", periods=sessions)
     index = pd.MultiIndex.from_product([days, range(instruments)], names=["datetime", "instrument"])
     random = np.random.default_rng(8)
@@ -90,7 +92,7 @@ def test_blocks_of_rows_give_the_trees_of_one_array(sessions, instruments, monke
     fitted = fit_trees(train, valid, hyper, seed=3)
     data = lightgbm.Dataset(values[rows[0]], train.labels)
     expected = lightgbm.train(
-        tree_parameters(hyper, seed=3) | {"objective": "regression", "metric": "l2"},
+        tree_parameters(hyper, seed=3) | {"objective": "regression", "metric": "l2", "feature_pre_filter": False},
         data,
         num_boost_round=4,
         valid_sets=[data, lightgbm.Dataset(values[rows[1]], valid.labels, reference=data)],
@@ -99,3 +101,39 @@ def test_blocks_of_rows_give_the_trees_of_one_array(sessions, instruments, monke
     kept = lightgbm.Booster(model_str=expected.model_to_string(num_iteration=expected.best_iteration))
     assert fitted.booster.model_to_string() == kept.model_to_string()
     assert fitted.booster.num_trees() == 4
+
+
+def test_trials_of_other_leaves_share_bins_and_give_the_trees_of_bins_of_their_own(samples, monkeypatch):
+    """Also where a factor is there that a leaf of one of the sizes cannot divide."""
+    flag = samples["train"].panel.assign(flag=np.float32(0))
+    flag.iloc[samples["train"].rows[:50], -1] = 1
+    train = replace(samples["train"], panel=flag, labels=samples["train"].labels.copy())
+    train.labels[:50] += 1
+    valid = replace(samples["valid"], panel=flag)
+    hypers = [
+        LightGBMHyper(**{**SMALL, "rounds": 10, "min_data_in_leaf": leaf, "feature_fraction": 0.6}) for leaf in (20, 90)
+    ]
+    alone = [fit_trees(train, valid, hyper, seed=1).weights() for hyper in hypers]
+    assert fit_trees(train, valid, hypers[0], seed=1).booster.feature_importance()[-1] > 0
+    binned, construct = [], lightgbm.Dataset.__init__
+    monkeypatch.setattr(lightgbm.Dataset, "__init__", lambda *a, **k: binned.append(construct(*a, **k)))
+    shared = train.kept()
+    assert [fit_trees(shared, valid, hyper, seed=1).weights() for hyper in hypers] == alone
+    assert len(binned) == 2
+
+
+@pytest.mark.parametrize("leaf", [20, 90])
+def test_trees_are_those_of_lightgbm_as_it_bins_by_itself(samples, leaf):
+    """Unless a factor is there that no leaf of the smallest size could divide."""
+    train, valid = samples["train"], samples["valid"]
+    hyper = LightGBMHyper(**{**SMALL, "rounds": 10, "min_data_in_leaf": leaf, "feature_fraction": 0.6})
+    data = lightgbm.Dataset(train.values, label=train.labels)
+    booster = lightgbm.train(tree_parameters(hyper, seed=1) | {"objective": "regression"}, data, 10)
+    fitted = fit_trees(train, valid, hyper, seed=1).booster
+    rounds = fitted.num_trees()
+    assert _trees(fitted) == _trees(lightgbm.Booster(model_str=booster.model_to_string(num_iteration=rounds)))
+
+
+def _trees(booster):
+    """Return the trees of a text, without the parameters behind them."""
+    return booster.model_to_string().split("end of trees")[0]

@@ -15,7 +15,7 @@ from quant_pipeline.models.training import train_bundle
 
 @pytest.fixture
 def trials(make_facts):
-    """Facts of three trials of an algorithm: two of the same bins, and one of others."""
+    """Facts of trials of an algorithm."""
 
     def make(algorithm, *hyper):
         facts = make_facts(algorithm)
@@ -53,14 +53,14 @@ def counted(monkeypatch):
     return counts
 
 
-LEAVES = [{"num_leaves": 7, "rounds": 5}, {"num_leaves": 15, "rounds": 8}, {"min_data_in_leaf": 30, "rounds": 5}]
+LEAVES = [{"num_leaves": 7, "rounds": 5}, {"num_leaves": 15, "rounds": 8}, {"min_data_in_leaf": 80, "rounds": 5}]
 ALPHAS = [{"alpha": 0.1}, {"alpha": 1.0}, {"alpha": 0.1}]
 
 
 @pytest.mark.parametrize(
     ("algorithm", "hyper", "kept_share", "expected"),
     [
-        ("lightgbm", LEAVES, 1.0, {"learned": 2, "processed": 0, "binned": 8}),
+        ("lightgbm", LEAVES, 1.0, {"learned": 2, "processed": 0, "binned": 4}),
         ("lightgbm", LEAVES, 0.0, {"learned": 2, "processed": 0, "binned": 12}),
         ("ridge", ALPHAS, 1.0, {"learned": 2, "processed": 2, "binned": 0}),
     ],

@@ -193,8 +193,10 @@ def test_the_values_of_a_panel_in_files_are_hashed_once_for_all_models_of_a_run(
         used = panels.PanelView(dataset.load(), columns=[TRADED, *FACTORS])
         assert fingerprint(facts, used, *others) == first
         fewer = replace(facts, expressions={name: facts.expressions[name] for name in FACTORS[:2]})
+        assert changes(first, fingerprint(fewer, used, *others)) == ["factors", "features"]
+        more = replace(facts, expressions={**facts.expressions, TRADED: "$close"})
         with pytest.raises(AssertionError, match="read again"):
-            fingerprint(fewer, used, *others)
+            fingerprint(more, used, *others)
     dataset.save(table + 1)
     assert changes(first, fingerprint(facts, dataset.load(), *others)) == ["features"]
     assert fingerprint(facts, dataset.load(), *others) == fingerprint(facts, table + 1, *others)

@@ -11,6 +11,7 @@ from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models import scoring as scoring_module
 from quant_pipeline.models import training as training_module
 from quant_pipeline.models.algorithms import SHIPPED, find_algorithm
+from quant_pipeline.models.fingerprint import VERSIONS
 from quant_pipeline.models.networks.scoring import FittedNetwork
 from quant_pipeline.models.panel_rows import is_member
 from quant_pipeline.models.panels import MemoryPanel, rows_of_windows
@@ -135,6 +136,21 @@ class TestContinuing:
         trained = train_or_keep(*later, continued)
         assert trained.identity != continued.identity
         assert "continued_from" not in trained.facts.inputs
+
+    def test_a_champion_that_another_version_continued_is_kept_and_a_candidate_is_continued_again(
+        self, windows, make_facts, features, labels, members, caplog
+    ):
+        earlier, later = ((self.facts(make_facts, window), features, labels, members, window) for window in windows)
+        champion = train_or_keep(*earlier, None)
+        continued = continue_or_keep(*later, champion, champion)
+        said = {part: text for part, text in continued.facts.inputs.items() if part not in VERSIONS}
+        former = replace(continued, facts=replace(continued.facts, inputs={**said, "features": "hashed otherwise"}))
+        assert continue_or_keep(*later, former, former) is former
+        assert "kept, though the arithmetic of its algorithm changed and how its inputs are hashed" in caplog.text
+        assert continue_or_keep(*later, former, champion).identity == continued.identity
+        corrected = replace(former, facts=replace(former.facts, inputs={**said, "source": "corrected"}))
+        with pytest.raises(ModelError, match="there is nothing newer"):
+            continue_or_keep(*later, corrected, corrected)
 
     def test_a_window_without_anything_newer_is_refused(self, windows, make_facts, features, labels, members):
         for window in windows:

@@ -6,6 +6,7 @@ import pytest
 
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.datasets.bundle import BundlesByWindow
+from quant_pipeline.models import digests
 from quant_pipeline.models.date_splits import CombinatorialParameters, SplitParameters
 from quant_pipeline.models.rolling_windows import RollingParameters
 from quant_pipeline.pipelines.rolling import nodes
@@ -78,6 +79,23 @@ def test_an_interrupted_walk_goes_on_where_it_stopped_and_gives_the_same_models(
     resumed = walk(inputs, tmp_path)
     assert caplog.text.count("kept, nothing it was trained from has changed") == 2
     assert {name: resumed[name].identity for name in resumed} == {name: bundles[name].identity for name in bundles}
+
+
+def test_a_walk_hashes_each_year_once_however_many_windows_it_has(inputs, bundles, tmp_path, monkeypatch):
+    hashed, original = [], digests._of_values
+
+    def count(column):
+        hashed.append(len(column))
+        return original(column)
+
+    monkeypatch.setattr(digests, "_of_values", count)
+    walk(inputs, tmp_path)
+    until = [pd.Timestamp(bundle.facts.window["valid"][1]) for bundle in bundles.values()]
+    days = inputs["features"].index.get_level_values("datetime")
+    years_over = (days < f"{until[-1]:%Y}-01-01").sum()
+    of_ends = sum(((days.year == end.year) & (days <= end)).sum() for end in until)
+    columns = len(bundles["2023-01-03"].facts.columns) + 1
+    assert sum(hashed) <= (years_over + of_ends) * columns < sum((days <= end).sum() for end in until) * columns
 
 
 def test_a_damaged_window_is_trained_again(inputs, bundles, tmp_path):

@@ -28,7 +28,7 @@ def run(project_folder, tmp_path):
     """One recorded model: the run, its bundle and its panel."""
     panel = planted_panel()
     segments = panel.segments
-    stated = {"features": "f", "labels": "l", "universe": "u", "source": "a planted panel"}
+    stated = {"features": "f", "labels": "l", "universe": "u", "source": "a planted panel", "arithmetic": "2"}
     facts = replace(planted_facts("ridge"), inputs=stated)
     bundle = train_bundle(facts, panel.features, panel.labels, panel.members, segments)
     bundles = ModelBundles(filepath=str(tmp_path / "bundle"), promotion="automatic")
@@ -67,6 +67,7 @@ def test_the_run_of_a_model_says_windows_sessions_universe_and_market(run):
     assert len(known["market.fingerprint"]) == 16
     assert int(known["universe.instruments"]) > 1
     assert known["hyper.algorithm"] == "ridge"
+    assert child.data.tags["input.arithmetic"] == "2"
 
 
 def test_the_run_of_a_model_holds_its_predictions_and_the_picture_of_its_importance(run, tmp_path):

@@ -20,7 +20,8 @@ from quant_pipeline.factors.labels import describe_label, expression_of
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle
 from quant_pipeline.models.date_splits import SplitParameters, split_sessions
-from quant_pipeline.models.fingerprint import PARTS, Hashed, changes, fingerprint
+from quant_pipeline.models.digests import KnownTables
+from quant_pipeline.models.fingerprint import PARTS, changes, fingerprint
 from quant_pipeline.models.panels import Features
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.models.store import BundleStore
@@ -58,12 +59,12 @@ def plan_training(opened: OpenedProject, registry: Mapping[str, ModelSpec]) -> d
     Tables that models share are read and hashed once.
     """
     load = cache(opened.catalog.load)
-    hashed: Hashed = {}
+    known = KnownTables()
     price = opened.rules("market_rules", MarketRules).deal_price
     return {
         name: (
             describe_label(expression_of(label_of(opened, spec), price)),
-            *_plan_one(opened, name, spec, load, hashed),
+            *_plan_one(opened, name, spec, load, known),
         )
         for name, spec in registry.items()
     }
@@ -107,7 +108,7 @@ def describe_windows(opened: OpenedProject, registry: Mapping[str, ModelSpec]) -
 
 
 def _plan_one(
-    opened: OpenedProject, name: str, spec: ModelSpec, load: Callable[[str], Any], hashed: Hashed
+    opened: OpenedProject, name: str, spec: ModelSpec, load: Callable[[str], Any], known: KnownTables
 ) -> tuple[str, str]:
     if not opened.catalog.exists(f"{spec.features}_features"):
         command = in_environment("kedro run --pipelines features", opened.configuration.environment)
@@ -117,7 +118,7 @@ def _plan_one(
         return "wait", f"its labels are not there; run `{command}`"
     inputs = inputs_of(opened, spec, load)
     found = bundles_of(opened, f"{name}.bundle_as_found").load_facts()
-    wanted = fingerprint(inputs.facts, inputs.features, inputs.labels["label"], inputs.members, inputs.segments, hashed)
+    wanted = fingerprint(inputs.facts, inputs.features, inputs.labels["label"], inputs.members, inputs.segments, known)
     reasons = changes(found.inputs if found else None, wanted)
     if not reasons:
         return "keep it", "nothing it was trained from has changed"

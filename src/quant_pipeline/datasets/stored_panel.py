@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,10 +19,11 @@ import pyarrow.parquet as pq
 
 from quant_pipeline.common.cores import each_on_cores, map_on_cores, usable_cores
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.datasets.kept_digests import kept_beside
 from quant_pipeline.datasets.panel_years import ATTRIBUTES, DAY, INSTRUMENT
 from quant_pipeline.datasets.plain_pages import PlainPages
 from quant_pipeline.models import panels
-from quant_pipeline.models.panels import MemoryPanel, Places, are_files_in_sight, session_starts
+from quant_pipeline.models.panels import Digests, MakeDigests, MemoryPanel, Places, are_files_in_sight, session_starts
 
 Stamp = tuple[int, int, int]
 """What tells a file from the one that takes its place."""
@@ -102,12 +105,6 @@ class StoredPanel:
         years = [_Year(*year) for year in zip(files, firsts, stamps, layouts, pages, strict=True)]
         return cls(years, index, names, said, as_of)
 
-    @property
-    def content(self) -> Hashable:
-        """The files as they were when the panel was opened, and its last session."""
-        opened, as_of = self._opened
-        return tuple(opened), as_of
-
     @cached_property
     def starts(self) -> Places | None:
         """Places at which each session begins."""
@@ -126,6 +123,22 @@ class StoredPanel:
         if are_files_in_sight():
             return _open_again, self._opened
         return MemoryPanel, (self.read(),)
+
+    def digests(self, rows: slice, names: Sequence[str | None], make: MakeDigests) -> Digests:
+        """Return digests, which are kept beside the file of their year; see `FeaturePanel.digests`.
+
+        Raises
+        ------
+        MarketDataError
+            When the panel was written again since it was opened.
+        """
+        place = bisect_right(self._years, rows.start, key=attrgetter("first")) - 1
+        year, end = self._years[place], [*self.seams, len(self.index)][place]
+        if rows.stop > end:
+            return make(names)
+        _require_unchanged(year.file, year.stamp)
+        within = slice(rows.start - year.first, rows.stop - year.first)
+        return kept_beside(year.file).of(within, names, make)
 
     def read(self, rows: slice | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Read rows and columns into a table.

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from quant_pipeline.common.same_memory import place_of
 from quant_pipeline.exchange.market import ActionArrays, TradingMarket
 from quant_pipeline.exchange.rules import MarketRules
 
@@ -131,7 +132,7 @@ class _Content:
     def __init__(self, table: pd.DataFrame) -> None:
         # A shallow copy is held: pandas then gives a table of the same memory one of its own before it is written to.
         self._held = table[[name for name in USED if name in table.columns]].copy(deep=False)
-        self._memory = [(name, _place_of(self._held[name])) for name in self._held.columns]
+        self._memory = [(name, place_of(self._held[name])) for name in self._held.columns]
 
     @cached_property
     def digest(self) -> bytes:
@@ -160,17 +161,6 @@ def _build(question: _Question) -> TradingMarket:
     market = TradingMarket.from_bars(*question.given)
     question.let_go()
     return market
-
-
-def _place_of(column: pd.Series) -> object:
-    """Return where the values of a column lie, which no other values do while the column is held."""
-    if isinstance(column.dtype, np.dtype):
-        values = column.to_numpy()
-        return values.__array_interface__["data"][0], values.strides, len(values), values.dtype
-    if isinstance(column.dtype, pd.StringDtype) and column.dtype.storage == "pyarrow":
-        chunks = column.array.__arrow_array__().chunks
-        return [(len(each), each.offset, *(part and part.address for part in each.buffers())) for each in chunks]
-    return object()
 
 
 class _Sink:

@@ -63,6 +63,8 @@ def fit_trees(
     parameters = tree_parameters(hyper, seed) | {
         "objective": hyper.objective,
         "metric": "None" if by_rank_ic else METRICS[hyper.objective],
+        # Trials of a study share the bins: factors that no leaf of this size could divide belong to them.
+        "feature_pre_filter": False,
     }
     data, reference = _datasets(train, valid, hyper, parameters, is_continued=previous is not None)
     seen: dict[str, dict[str, list[float]]] = {}
@@ -160,10 +162,7 @@ class _BlockDataset(lightgbm.Dataset):
     """A data set that is filled block by block, with the bins that LightGBM would choose for one array."""
 
     def get_params(self) -> dict[str, Any]:
-        """Return all parameters, as for an array.
-
-        The rows to choose bins by depend on the seed, and the factors that are left out on the size of a leaf.
-        """
+        """Return all parameters, as for an array: the rows to choose bins by depend on the seed."""
         return dict(self.params or {})
 
 
@@ -186,8 +185,8 @@ def _datasets(
     # A continuation first scores all rows with the trees that are there, so it needs them in one array.
     in_one_array = is_continued or fits_in_memory(len(train.rows), len(train.factors))
     make = partial(_in_one_array if in_one_array else _in_blocks, free_raw_data=not is_continued)
-    # Bins are chosen by rows that the seed draws; factors that no leaf could divide are left out.
-    binned_for = hyper.min_data_in_leaf, parameters["seed"], _is_ranking(hyper) and hyper.grades
+    # Of more than 200,000 rows those to choose bins by are drawn by the seed.
+    binned_for = parameters["seed"], _is_ranking(hyper) and hyper.grades
     shared = train.shared if in_one_array and not is_continued else None
     if shared is not None and shared.get(BINNED, (None,))[0] == binned_for:
         data, reference = shared[BINNED][1:]

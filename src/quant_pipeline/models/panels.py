@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
@@ -13,6 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 
 Places = npt.NDArray[np.int64]
+Digests: TypeAlias = dict[str | None, str]
+"""Digests of columns by their names; that of the index is None."""
+MakeDigests: TypeAlias = Callable[[Sequence[str | None]], Digests]
 
 AT_ONCE: Final = 2**24
 """Values of a panel that are read and processed together; 64 MiB in single precision."""
@@ -65,9 +68,18 @@ class FeaturePanel(Protocol):
         """Places at which each session begins; None when the rows are not in the order of sessions."""
         ...
 
-    @property
-    def content(self) -> Hashable:
-        """What panels of equal values have in common, known without reading them; None where only values tell."""
+    def digests(self, rows: slice, names: Sequence[str | None], make: MakeDigests) -> Digests:
+        """Return digests of columns in a stretch of rows; those that are not known are made, and kept.
+
+        Parameters
+        ----------
+        rows
+            Stretch of rows, with a start and a stop.
+        names
+            Of columns; None is the index.
+        make
+            Makes those of some columns, by reading these rows of them.
+        """
         ...
 
     def read(self, rows: slice | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -93,14 +105,15 @@ class MemoryPanel:
     Parameters
     ----------
     table
-        Panel ``(datetime, instrument) × factor``.
+        Panel ``(datetime, instrument) × factor``, of which the panel shows the present state: what is written into the
+        table later does not change it.
     """
 
     seams: Sequence[int] = ()
-    content: Hashable = None
 
     def __init__(self, table: pd.DataFrame) -> None:
-        self._table = table
+        self._table = table.copy(deep=False)
+        self._digests: dict[tuple[int, int], Digests] = {}
 
     @property
     def index(self) -> pd.MultiIndex:
@@ -121,6 +134,13 @@ class MemoryPanel:
     def starts(self) -> Places | None:
         """Of the table."""
         return session_starts(self.index)
+
+    def digests(self, rows: slice, names: Sequence[str | None], make: MakeDigests) -> Digests:
+        """Return digests, which are kept as long as the panel is."""
+        known = self._digests.setdefault((rows.start, rows.stop), {})
+        if missing := [name for name in names if name not in known]:
+            known |= make(missing)
+        return {name: known[name] for name in names}
 
     def read(self, rows: slice | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return rows and columns; those that lie beside each other are not copied."""
@@ -145,8 +165,6 @@ class PanelView:
         self._source = as_panel(features)
         length = len(self._source.index)
         self._first, stop, _ = slice(0, length).indices(length) if rows is None else rows.indices(length)
-        root, first = self._source._origin if isinstance(self._source, PanelView) else (self._source.content, 0)
-        self._origin: tuple[Hashable, int] = root, first + self._first
         index = self._source.index
         self.index: pd.MultiIndex = index if rows is None else index[self._first : stop].remove_unused_levels()
         self.columns = self._source.columns if columns is None else pd.Index(list(columns), dtype="str")
@@ -165,12 +183,6 @@ class PanelView:
         """Of the whole panel."""
         return self._source.attrs
 
-    @property
-    def content(self) -> Hashable:
-        """Of the panel that the stretch is cut from, with its place and its columns."""
-        root, first = self._origin
-        return None if root is None else (root, first, len(self.index), tuple(self.columns))
-
     @cached_property
     def starts(self) -> Places | None:
         """Of the stretch."""
@@ -179,6 +191,10 @@ class PanelView:
             return session_starts(self.index)
         first, end = np.searchsorted(starts, [self._first + 1, self._first + len(self.index)])
         return np.concatenate([np.zeros(min(len(self.index), 1), dtype=np.int64), starts[first:end] - self._first])
+
+    def digests(self, rows: slice, names: Sequence[str | None], make: MakeDigests) -> Digests:
+        """Return digests of the panel that the stretch is cut from."""
+        return self._source.digests(slice(self._first + rows.start, self._first + rows.stop), names, make)
 
     def read(self, rows: slice | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return rows and columns of the stretch, see `FeaturePanel.read`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +12,7 @@ from quant_pipeline.common.cores import map_on_cores
 from quant_pipeline.common.memory import usable_memory
 from quant_pipeline.factors.feature_sets import TRADED
 from quant_pipeline.factors.processors import ProcessorChain
-from quant_pipeline.models.panels import FeaturePanel, Places, blocks_of, columns_of
+from quant_pipeline.models.panels import Digests, FeaturePanel, MakeDigests, Places, blocks_of, columns_of
 
 KEPT_SHARE: Final = 0.25
 """Part of the usable memory up to which features are kept in one array; larger ones are read block by block."""
@@ -50,14 +50,13 @@ class ProcessedPanel:
         return self._panel.attrs
 
     @property
-    def content(self) -> Hashable:
-        """Nothing is known of it: processors have no name of their own."""
-        return None
-
-    @property
     def starts(self) -> Places | None:
         """Of the unprocessed panel."""
         return self._panel.starts
+
+    def digests(self, rows: slice, names: Sequence[str | None], make: MakeDigests) -> Digests:
+        """Return digests; none are kept, as they depend on what the processors have learned."""
+        return make(names)
 
     def read(self, rows: slice | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return processed rows, which are whole sessions; see `FeaturePanel.read`."""

@@ -13,7 +13,8 @@ import pandas as pd
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.factors.processors import BLOCK, CrossSectionalRank, ProcessorChain
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle, make_bundle
-from quant_pipeline.models.fingerprint import CONTINUED, changes, fingerprint
+from quant_pipeline.models.digests import KnownTables
+from quant_pipeline.models.fingerprint import CONTINUED, PARTS, VERSIONS, changes, fingerprint
 from quant_pipeline.models.fitted import Samples
 from quant_pipeline.models.fitting import fit_model
 from quant_pipeline.models.panel_rows import in_sessions, in_span, is_member, labels_of_rows
@@ -157,6 +158,7 @@ def train_or_keep(
     members: pd.DataFrame,
     segments: dict[str, pd.DatetimeIndex],
     found: ModelBundle | None,
+    known: KnownTables | None = None,
 ) -> ModelBundle:
     """Return the bundle at hand when it was trained from these very inputs, and train one otherwise.
 
@@ -168,8 +170,10 @@ def train_or_keep(
         As for `train_bundle`.
     found
         What an earlier run left, or None.
+    known
+        What is known of the digests of these tables.
     """
-    inputs = fingerprint(facts, features, labels, members, segments)
+    inputs = fingerprint(facts, features, labels, members, segments, known)
     if found is not None and not changes(found.facts.inputs, inputs):
         logger.info("%s: kept, nothing it was trained from has changed", facts.spec.title)
         return found
@@ -184,6 +188,7 @@ def continue_or_keep(
     segments: dict[str, pd.DatetimeIndex],
     found: ModelBundle | None,
     champion: ModelBundle,
+    known: KnownTables | None = None,
 ) -> ModelBundle:
     """Go on learning from the champion in a later window; a second run returns what the first one made.
 
@@ -192,9 +197,12 @@ def continue_or_keep(
     facts, features, labels, members, segments
         As for `train_bundle`.
     found
-        The newest bundle: kept when it went on from some champion and everything else it learned from is the same.
+        The newest bundle: kept when it went on from some champion and everything else it learned from is the same. A
+        champion that another version of the project continued is kept, too: its own champion is not at hand.
     champion
         Bundle to continue from.
+    known
+        What is known of the digests of these tables.
 
     Raises
     ------
@@ -202,11 +210,19 @@ def continue_or_keep(
         When the window is not later than the champion's, or would test it on what it has learned, or the model cannot
         be continued.
     """
-    inputs = fingerprint(facts, features, labels, members, segments)
+    inputs = fingerprint(facts, features, labels, members, segments, known)
     origin = found.facts.inputs.get(CONTINUED, "") if found is not None else ""
-    if found is not None and origin and not changes(found.facts.inputs, inputs | {CONTINUED: origin}):
-        logger.info("%s: kept, it was continued from %s already", facts.spec.title, origin)
-        return found
+    if found is not None and origin:
+        differing = changes(found.facts.inputs, inputs | {CONTINUED: origin})
+        if not differing:
+            logger.info("%s: kept, it was continued from %s already", facts.spec.title, origin)
+            return found
+        if found.identity == champion.identity and not set(differing) - VERSIONS.keys():
+            logger.warning(
+                "%s: kept, though %s since it was continued from %s, which is champion no more; the next window goes "
+                "on from it", facts.spec.title, " and ".join(f"{PARTS[part]} changed" for part in differing), origin,
+            )  # fmt: skip
+            return found
     _require_later_window(facts, champion)
     continued = replace(facts, inputs=inputs | {CONTINUED: champion.identity})
     return train_bundle(continued, features, labels, members, segments, previous=champion)

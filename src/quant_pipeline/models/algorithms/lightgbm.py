@@ -51,4 +51,14 @@ def _load(weights: dict[str, bytes], factors: list[str], hyper: LightGBMHyper) -
     return load_trees(weights)
 
 
-LIGHTGBM = Algorithm(LightGBMHyper, _fit, _load, continue_from=_continue, processors=(), libraries=("lightgbm",))
+ARITHMETIC = 2
+"""Trees draw from all factors; 1 left out before those that no leaf of the smallest size could divide."""
+LIGHTGBM = Algorithm(
+    LightGBMHyper,
+    _fit,
+    _load,
+    continue_from=_continue,
+    processors=(),
+    libraries=("lightgbm",),
+    arithmetic=ARITHMETIC,
+)

@@ -120,7 +120,12 @@ class NetworkHyper(SequenceHyper):
 
 def network_algorithm(hyper: type[NetworkHyper]) -> Algorithm[NetworkHyper]:
     """Return the record of a network: the training loop that all share, and the network that its block makes."""
-    return Algorithm(hyper, _fit, _load, continue_from=_continue, libraries=("torch",))
+    return Algorithm(hyper, _fit, _load, continue_from=_continue, libraries=("torch",), arithmetic=_arithmetic)
+
+
+def _arithmetic(hyper: NetworkHyper) -> int:
+    """Several threads compute groups of instruments since 2, which had divided single operations."""
+    return 1 if hyper.threads == 1 else 2
 
 
 def _fit(train: Samples, valid: Samples, hyper: NetworkHyper, seed: int) -> FittedNetwork:

@@ -75,6 +75,9 @@ class Algorithm(Generic[Hyper]):
     libraries
         Packages that fit it, as they are imported; a function of the hyper-parameters where they depend on these. A
         bundle records their versions, beside those of `models.libraries.SHARED`.
+    arithmetic
+        Version of what it computes, raised where the same arguments give other bits than before; a function of the
+        hyper-parameters where it depends on these. A model of another version is trained again.
     """
 
     hyper: type[Hyper]
@@ -83,7 +86,12 @@ class Algorithm(Generic[Hyper]):
     continue_from: Callable[[Any, Samples, Samples, Hyper, int], FittedModel] | None = None
     processors: tuple[ProcessorSpec, ...] = (RobustZScore(), FillMissing())
     libraries: tuple[str, ...] | Callable[[Hyper], Collection[str]] = ()
+    arithmetic: int | Callable[[Hyper], int] = 1
 
     def packages(self, hyper: Hyper) -> Collection[str]:
         """Return the packages that fit a model with these hyper-parameters."""
         return self.libraries(hyper) if callable(self.libraries) else self.libraries
+
+    def arithmetic_of(self, hyper: Hyper) -> int:
+        """Return the version of what it computes with these hyper-parameters."""
+        return self.arithmetic(hyper) if callable(self.arithmetic) else self.arithmetic

@@ -16,6 +16,7 @@ from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.feature_sets import TRADED, FeatureSet
 from quant_pipeline.factors.labels import expression_of
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle
+from quant_pipeline.models.digests import KnownTables
 from quant_pipeline.models.panel_rows import in_sessions, is_member
 from quant_pipeline.models.panels import Features, PanelView, as_panel
 from quant_pipeline.models.shared_folds import SharedFolds
@@ -59,6 +60,11 @@ class TrainingData:
     def members_in(self, sessions: pd.DatetimeIndex) -> npt.NDArray[np.int64]:
         """Return the rows of the features that belong to the universe of one of the sessions."""
         return np.flatnonzero(self._is_member & in_sessions(self.features.index, sessions))
+
+    @cached_property
+    def known(self) -> KnownTables:
+        """What is known of the digests of these tables: models and windows that learn from them share it."""
+        return KnownTables()
 
     @cached_property
     def _is_member(self) -> npt.NDArray[np.bool_]:
@@ -153,8 +159,8 @@ def learn(
         What trains, what is trained, the segments, and the bundle that an earlier run left.
     """
     train, setting, segments, found = task
-    labels = setting.labels_of(data)
-    return train(setting.describe(segments), data.features, labels, data.universe_members, segments, found)
+    facts, labels = setting.describe(segments), setting.labels_of(data)
+    return train(facts, data.features, labels, data.universe_members, segments, found, known=data.known)
 
 
 def judge_on_test(data: TrainingData, task: tuple[ModelSetting, dict[str, pd.DatetimeIndex]]) -> pd.DataFrame:
