@@ -2,13 +2,16 @@
 
 ``python adapters/compare.py nautilus PYTHON [FOLDER …]``: ``PYTHON`` is the interpreter of the engine's environment.
 Without a folder two are written: five years of momentum on the embedded market, and the same on the real stocks of the
-folder that ``QUANT_PIPELINE_MARKET_DATA`` names, each traded by the event engine. The last line is one JSON object.
+folder that ``QUANT_PIPELINE_MARKET_DATA`` names, each traded by the event engine. An engine that decides too gets a
+third one: the backtest of a ridge that the demo trains, with its stored scores and its bundle. The last line is one
+JSON object.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from quant_pipeline.backtest.event_engine.engine import run_events
 from quant_pipeline.backtest.event_engine.rebalance_strategy import RebalanceStrategy
 from quant_pipeline.backtest.other_engines.agreement import Agreement, compare_fills
-from quant_pipeline.backtest.other_engines.folder import FinishedBacktest, write_exchange
+from quant_pipeline.backtest.other_engines.folder import BUNDLE, ENGINES, FinishedBacktest, write_exchange
 from quant_pipeline.backtest.other_engines.verdicts import read_executed, read_facts
 from quant_pipeline.backtest.other_engines.wording import describe
 from quant_pipeline.common.exceptions import QuantPipelineError
@@ -33,6 +37,7 @@ from quant_pipeline.market.sources.files import FilesMarketParameters, read_mark
 from quant_pipeline.market.sources.simulated import SimulatedMarketParameters, generate_market
 from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.strategy.rules import StrategyRules
+from quant_pipeline.testing.small_project import copy_files, run_kedro
 
 HERE = Path(__file__).parent
 BUILD = HERE.parent / "build" / "adapters"
@@ -42,22 +47,40 @@ REAL_FILES = FilesMarketParameters(
 FIRST, LAST = pd.Timestamp("2015-01-02"), pd.Timestamp("2019-12-31")
 LOOK_BACK = 120
 STRATEGY = StrategyRules(topk=20, n_drop=2)
+DECIDES = ("lumibot",)
+"""Engines whose adapters let them decide too: from the stored scores, and from a bundle where there is one."""
+DECIDED = ("decided_from_scores.parquet", "decided_from_bundle.parquet")
+MODEL = "ridge_alpha158"
+ALONE = {"default": "alone", "combinations": {"alone": {"models": [MODEL], "member_weights": "equal"}}}
+"""A combination of one model, so that its bundle decides what the stored scores decide."""
 
 
 def main(engine: str, python: str, folders: list[str]) -> None:
-    """Execute and compare, and end with 1 where a fill differs for no known reason."""
+    """Execute and compare, and end with 1 where the engine does not confirm a backtest."""
     places = [Path(folder) for folder in folders] or write_markets()
+    if not folders and engine in DECIDES:
+        places.append(write_stored())
     figures: dict[str, Any] = {}
     for place in places:
         facts = read_facts(place)
         print(f"{facts['backtest']}: {facts['orders']:,} orders, {facts['first']} to {facts['last']} ({place})")
         execute(engine, python, place)
-        found = next(each for each in read_executed(place, facts) if each.name == engine)
-        agreement = compare_fills(place, found)
+        executed = next(each for each in read_executed(place, facts) if each.name == engine)
+        agreement = compare_fills(place, executed)
         print("\n".join(describe(agreement)), flush=True)
-        figures[facts["backtest"]] = summarise(agreement)
+        found = figures[facts["backtest"]] = summarise(agreement)
+        if not folders and engine in DECIDES:
+            found["failures"] += [f"{name} is empty" for name in DECIDED if not has_decided(place, engine, name)]
     print(json.dumps({"engine": engine, **figures}))
-    sys.exit(1 if any(each["unexplained"] for each in figures.values()) else 0)
+    sys.exit(1 if any(each["failures"] for each in figures.values()) else 0)
+
+
+def has_decided(place: Path, engine: str, name: str) -> bool:
+    """Return whether an engine has decided orders of its own, as far as the folder lets it."""
+    if "bundle" in name and not (place / BUNDLE).is_dir():
+        return True
+    file = place / ENGINES / engine / name
+    return file.is_file() and len(pd.read_parquet(file)) > 0
 
 
 def execute(engine: str, python: str, place: Path) -> None:
@@ -79,8 +102,10 @@ def summarise(agreement: Agreement) -> dict[str, Any]:
         "equal_fills": agreement.equal_fills,
         "causes": {str(cause): int(count) for cause, count in agreement.causes.items()},
         "unexplained": agreement.unexplained,
+        "failures": list(agreement.failures),
         "nav_sessions": agreement.nav_sessions,
         "nav_difference": agreement.nav_difference,
+        "measured": dict(agreement.executed.verdict.measured),
         "seconds": round(agreement.executed.verdict.seconds, 1),
     }
 
@@ -94,6 +119,17 @@ def write_markets() -> list[Path]:
     else:
         markets["real"] = read_market_files(Path(folder), REAL_FILES, as_of=LAST)
     return [write_market(name, market) for name, market in markets.items()]
+
+
+def write_stored() -> Path:
+    """Run the demo in a copy of the project, with a combination of one model, and export its backtest and bundle."""
+    project, place = BUILD / "project", BUILD / "markets" / "stored"
+    shutil.rmtree(project, ignore_errors=True)
+    copy_files(HERE.parent, project)
+    (project / "conf" / "sim" / "parameters_alone.yml").write_text(yaml.safe_dump({"ensemble": ALONE}))
+    run_kedro(project, "run")
+    run_kedro(project, f"backtest export own --bundle {MODEL} --path {place}")
+    return place
 
 
 def write_market(name: str, market: MarketData) -> Path:

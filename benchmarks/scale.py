@@ -96,6 +96,40 @@ def _against_qlib(sizes: list[dict[str, Any]], qlib: dict[str, Any] | None) -> d
     }
 
 
+def not_measured(names: list[int], without: list[str], has_qlib: bool) -> dict[str, str]:
+    """Say what is not measured, and which figures are therefore null.
+
+    Parameters
+    ----------
+    names, without
+        What the command line says.
+    has_qlib
+        Whether Qlib is installed.
+
+    Returns
+    -------
+    dict of str
+        By ``qlib``, ``growth`` and ``daily``, the reason; empty when everything is measured.
+    """
+    reasons = {}
+    if "qlib" in without:
+        reasons["qlib"] = "--without qlib"
+    elif COMPARED_NAMES not in names:
+        reasons["qlib"] = f"{COMPARED_NAMES} is not among --names"
+    elif not has_qlib:
+        reasons["qlib"] = "pyqlib is not installed in this environment"
+    if len(set(names)) < 2:
+        reasons["growth"] = "--names has one size"
+    if "daily" in without:
+        reasons["daily"] = "--without daily"
+    null = {
+        "qlib": "end_to_end_vs_qlib and without_fit_vs_qlib are",
+        "growth": "growth_exponent is",
+        "daily": "daily_seconds_500 is",
+    }
+    return {what: f"{null[what]} null: {why}" for what, why in reasons.items()}
+
+
 def run_script(script: str, *arguments: str) -> dict[str, Any]:
     """Run a script of this folder and return the JSON object of its last line."""
     command = [sys.executable, str(Path(__file__).with_name(script)), *arguments]
@@ -121,16 +155,19 @@ def main() -> None:
         row = " ".join(f"{cell['seconds']:>7.1f}/{cell['peak_mb']:>6.0f}" for cell in cells)
         print(f"{size['names']:>6} {size['rows']:>9} {row}", flush=True)
         sizes.append(size)
+    missing = not_measured(given.names, given.without, find_spec("qlib") is not None)
     qlib = None
-    if "qlib" not in given.without and COMPARED_NAMES in given.names and find_spec("qlib") is not None:
+    if "qlib" not in missing:
         qlib = run_script("scale_qlib.py", str(COMPARED_NAMES), str(given.years))
         print(f"Qlib, {COMPARED_NAMES} names, CPU s: {qlib['stages']}", flush=True)
     figures = summarise(sizes, qlib)
-    if "daily" not in given.without:
+    if "daily" not in missing:
         found = run_script("daily.py", "--names", str(COMPARED_NAMES))
         figures |= {"daily_seconds_500": found["daily_seconds"], "daily": found}
     print(f"\n{markdown(sizes)}\n")
-    print(json.dumps(figures))
+    for reason in missing.values():
+        print(reason)
+    print(json.dumps(figures | {"not_measured": missing}))
 
 
 if __name__ == "__main__":

@@ -46,3 +46,21 @@ def test_the_table_of_growth_has_a_column_for_each_size(scale):
     lines = scale.markdown([size_of(scale, names, 2.0) for names in (250, 1000)]).splitlines()
     assert lines[0] == "| stage | 250 names | 1,000 names |"
     assert lines[-1] == "| `report` | 2.0 s, 350 MB | 2.0 s, 1,100 MB |"
+
+
+@pytest.mark.parametrize(
+    ("words", "reasons"),
+    [
+        (([250, 500], [], True), {}),
+        (([250, 500], [], False), {"qlib": "pyqlib is not installed in this environment"}),
+        (([250, 1000], [], True), {"qlib": "500 is not among --names"}),
+        (([500], ["qlib", "daily"], True), {
+            "qlib": "--without qlib", "growth": "--names has one size", "daily": "--without daily",
+        }),
+    ],
+)  # fmt: skip
+def test_a_figure_that_is_null_is_explained(scale, words, reasons):
+    found = scale.not_measured(*words)
+    assert {what: said.partition(" null: ")[2] for what, said in found.items()} == reasons
+    if "qlib" in reasons:
+        assert found["qlib"].startswith("end_to_end_vs_qlib and without_fit_vs_qlib are null: ")

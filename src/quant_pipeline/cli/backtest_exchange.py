@@ -53,7 +53,7 @@ def export(
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.pass_context
 def verdict(context: click.Context, folder: Path) -> None:
-    """Compare what other engines have made of FOLDER with its backtest; exit status 1 if a fill is unexplained."""
+    """Compare what other engines have made of FOLDER with its backtest; exit status 1 if one does not confirm it."""
     from quant_pipeline.backtest.other_engines.agreement import compare_fills
     from quant_pipeline.backtest.other_engines.verdicts import read_executed, read_facts
     from quant_pipeline.backtest.other_engines.wording import describe
@@ -66,7 +66,7 @@ def verdict(context: click.Context, folder: Path) -> None:
     found = [compare_fills(folder, each) for each in executed]
     for agreement in found:
         click.echo("\n".join(describe(agreement)))
-    context.exit(1 if any(agreement.unexplained for agreement in found) else 0)
+    context.exit(1 if any(agreement.failures for agreement in found) else 0)
 
 
 def _finished(opened: OpenedProject, name: str) -> FinishedBacktest:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
+from collections.abc import Container
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,6 +50,29 @@ def make_small(project: Path) -> None:
     entries["market_source"]["parameters"] = SMALL_MARKET
     write_text(conf / "catalog.yml", yaml.safe_dump(entries))
     write_text(conf / "parameters_small.yml", yaml.safe_dump(SMALL_PARAMETERS))
+
+
+def plain_shell() -> dict[str, str]:
+    """Return the shell's variables without what would lead to another account or tracking server."""
+    hidden = ("KEDRO_ENV", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "VIRTUAL_ENV")
+    return {name: value for name, value in os.environ.items() if name not in hidden}
+
+
+def run_kedro(project: Path, words: str, accepted: Container[int] = (0,)) -> int:
+    """Run a command of Kedro in a copy, with the copy's sources, and return its exit status.
+
+    Raises
+    ------
+    RuntimeError
+        When it is none of those that are accepted, with the end of what was printed.
+    """
+    sys.stderr.write(f"kedro {words} …\n")
+    command = [str(Path(sys.executable).parent / "kedro"), *words.split()]
+    environment = {**plain_shell(), "PYTHONPATH": str(project / "src")}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - the words are ours
+    if done.returncode not in accepted:
+        raise RuntimeError(f"kedro {words} ended with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+    return done.returncode
 
 
 def keep_ledger_at(folder: Path, url: str) -> None:

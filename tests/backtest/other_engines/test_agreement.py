@@ -1,5 +1,7 @@
 """Fills of another engine beside ours, by literal values."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +19,7 @@ AT_MARKET = [(50, 10.1), (20, 20.1), (0, NAN), (50, 10.5)]
 
 def executed(fills, messages=("", "", "", ""), prices="with_costs", fees=(0.0, 0.0, 0.0, 0.02), nav=None):
     table = pd.DataFrame(
-        {"order": range(4), "quantity": [q for q, _ in fills], "price": [p for _, p in fills], "fee": fees}
+        {"order": range(len(fills)), "quantity": [q for q, _ in fills], "price": [p for _, p in fills], "fee": fees}
     ).assign(message=list(messages))
     verdict = Verdict(
         version=1,
@@ -60,11 +62,13 @@ def test_what_a_rule_of_ours_has_cut_is_explained_where_the_other_executes_all(c
     fills = [(50, 10.102), (25, 20.104), (20, 19.0), (50, 10.4979)]
     found = compare(fills)
     assert causes(found) == [EQUAL, f"only here: {CASH}", f"only here: {HALTED}", EQUAL]
-    assert found.unexplained == 0
+    assert found.failures == ()
 
 
 def test_a_part_of_what_was_asked_for_is_no_rule_of_ours(compare):
-    assert causes(compare([(50, 10.102), (22, 20.104), (19, 19.0), (50, 10.4979)]))[1:3] == [UNEXPLAINED, UNEXPLAINED]
+    found = compare([(50, 10.102), (22, 20.104), (19, 19.0), (50, 10.4979)])
+    assert causes(found)[1:3] == [UNEXPLAINED, UNEXPLAINED]
+    assert found.failures == ("2 orders differ for no known reason",)
 
 
 def test_a_refusal_is_explained_by_its_words_alone(compare):
@@ -73,6 +77,22 @@ def test_a_refusal_is_explained_by_its_words_alone(compare):
     found = compare(nothing, messages=("no margin", "", "", ""))
     assert causes(found)[0] == "only there: no margin"
     assert (found.fills, found.equal_fills, found.unexplained) == (2, 1, 0)
+    assert found.failures == ("1 of 2 market-on-open fills are not equal",)
+
+
+def test_an_engine_that_refuses_every_order_confirms_nothing_whatever_it_says(compare):
+    found = compare([(0, NAN)] * 4, messages=["not today"] * 4)
+    assert found.unexplained == 0
+    assert found.failures == ("2 of 2 market-on-open fills are not equal",)
+    assert "  FAILS: 2 of 2 market-on-open fills are not equal" in describe(found)
+
+
+def test_a_backtest_without_a_fill_confirms_nothing(finished, tmp_path):
+    halted = finished.trades["status"] == "expired"
+    write_exchange(tmp_path, replace(finished, trades=finished.trades[halted].reset_index(drop=True)))
+    found = compare_fills(tmp_path, executed([(0, NAN)], messages=[""], fees=[0.0]))
+    assert found.failures == ("no order executed in full here: nothing is compared",)
+    assert "quantity: 0 of 0" in "\n".join(describe(found))
 
 
 def test_prices_differ_from_half_a_tick_on(compare):

@@ -61,6 +61,22 @@ class Agreement:
         return int((self.orders["cause"] == UNEXPLAINED).sum())
 
     @property
+    def failures(self) -> tuple[str, ...]:
+        """Why the engine does not confirm ours, in words; empty where it does.
+
+        All market-on-open fills have to be equal, and there has to be one: a reason explains why an engine executed
+        nothing, and confirms nothing. Of the other orders each difference needs a cause.
+        """
+        found = {
+            "no order executed in full here: nothing is compared": self.fills == 0,
+            f"{self.fills - self.equal_fills:,} of {self.fills:,} market-on-open fills are not equal": (
+                self.equal_fills < self.fills
+            ),
+            f"{self.unexplained:,} orders differ for no known reason": self.unexplained > 0,
+        }
+        return tuple(words for words, applies in found.items() if applies)
+
+    @property
     def differs_nowhere(self) -> bool:
         """Whether every order is equal."""
         return bool(self.orders["cause"].isin([EQUAL, NOTHING]).all())

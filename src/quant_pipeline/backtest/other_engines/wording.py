@@ -13,11 +13,13 @@ def describe(agreement: Agreement) -> Iterator[str]:
     verdict = agreement.executed.verdict
     yield f"{verdict.engine} {verdict.engine_version} ({verdict.licence}), Python {verdict.python}"
     basis = "with the spread" if verdict.prices == "with_costs" else "before the spread, which it does not know"
-    share = agreement.equal_fills / agreement.fills if agreement.fills else 1.0
+    share = f" ({agreement.equal_fills / agreement.fills:.2%})" if agreement.fills else ""
     yield (
         f"  market-on-open fills equal in price ({basis}) and quantity: {agreement.equal_fills:,} of "
-        f"{agreement.fills:,} ({share:.2%})"
+        f"{agreement.fills:,}{share}"
     )
+    for failure in agreement.failures:
+        yield f"  FAILS: {failure}"
     for cause, count in agreement.causes.items():
         yield f"  {count:>9,}  {cause}"
     if not math.isnan(agreement.fee_difference):
