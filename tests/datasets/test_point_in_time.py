@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.datasets.panel import YearlyPanel
-from quant_pipeline.datasets.point_in_time import LabelTable, PointInTimeTable
+from quant_pipeline.datasets.point_in_time import LabelTable, PointInTimeTable, cut_at
 
 DAYS = pd.DatetimeIndex(["2024-12-30", "2024-12-31", "2025-01-02", "2025-01-03"])
 
@@ -22,6 +22,40 @@ def test_rows_after_the_session_are_left_out(tmp_path):
     assert seen["close"].tolist() == [1.0, 2.0]
     whole = PointInTimeTable(filepath=str(tmp_path / "bars.parquet"), as_of="2025-01-03").load()
     pd.testing.assert_frame_equal(whole, stored)
+
+
+@pytest.mark.parametrize("as_of", ["2024-12-29", "2024-12-31", "2025-01-01", "2025-01-03", "2026-01-02"])
+@pytest.mark.parametrize("statistics", [True, False])
+@pytest.mark.parametrize("kind", ["table", "panel"])
+def test_of_a_table_that_reaches_further_only_known_rows_are_read(kind, statistics, as_of, tmp_path, monkeypatch):
+    stored, column = panel("score").assign(name=["a", "b"] * 4), "datetime"
+    stored.attrs["expression"] = "x"
+    if kind == "table":
+        stored, column = stored.reset_index().rename(columns={"datetime": "date"}), "date"
+        stored = stored.sort_values(["instrument", "date"], ignore_index=True)
+    place = {"filepath": str(tmp_path / "t.parquet"), "as_of": as_of, "column": column}
+    PointInTimeTable(**place, save_args={"write_statistics": statistics, "row_group_size": 3}).save(stored)
+    wanted, came = cut_at(stored, as_of, column), []
+    read = pd.read_parquet
+
+    def watched(*words, **options):
+        came.append(read(*words, **options))
+        return came[-1]
+
+    monkeypatch.setattr(pd, "read_parquet", watched)
+    seen = PointInTimeTable(**place).load()
+    pd.testing.assert_frame_equal(seen, wanted, check_exact=True)
+    assert seen.attrs == stored.attrs
+    assert [len(table) for table in came] == [len(wanted)]
+    if kind == "panel":
+        assert [list(level) for level in seen.index.levels] == [list(level) for level in wanted.index.levels]
+
+
+def test_a_file_that_is_replaced_between_its_footer_and_its_rows_tells_nothing_of_later_sessions(tmp_path, monkeypatch):
+    place = {"filepath": str(tmp_path / "t.parquet"), "as_of": "2024-12-31", "column": "datetime"}
+    PointInTimeTable(**place).save(panel())
+    monkeypatch.setattr(PointInTimeTable, "_ends_by_session", lambda _self: True)
+    assert PointInTimeTable(**place).load()["label"].tolist() == [0.0, 1.0, 2.0, 3.0]
 
 
 def test_a_panel_knows_no_session_and_no_instrument_that_came_later(tmp_path):

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.common.exceptions import ConfigurationError, FactorError
+from quant_pipeline.datasets.panel import YearlyPanel
+from quant_pipeline.datasets.stored_panel import StoredPanel
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.factors.feature_sets import FeatureSet
 from quant_pipeline.factors.labels import label_expression
@@ -132,6 +134,35 @@ def test_equal_factors_score_equally_and_correlate_fully(judged):
     assert set(summary["nearest_known"]) <= set(KNOWN)
 
 
+def test_panels_in_files_are_read_in_parts_and_give_the_same_bits(tables, tmp_path, monkeypatch):
+    chosen = parameters(feature_set="own", net_of="size")
+    sets = {"own": {"expressions": {f"MA{days}": f"Mean($close, {days})/$close" for days in range(2, 8)}}}
+    evaluated, known, sources = collect(tables, chosen, feature_sets=sets)
+    backtests = pd.DataFrame({"factor": list(evaluated.columns), **dict.fromkeys(MEASURES, 0.5)})
+    returns = evaluated.iloc[:, :2].set_axis(["return_1", "return_5"], axis=1).astype("float64")
+    more = (sources, returns, tables["instruments"], backtests, chosen)
+    here = nodes.evaluate_factors(evaluated, known, *more)
+
+    values, read = [], StoredPanel.read
+
+    def watched(panel, rows=None, columns=None):
+        table = read(panel, rows, columns)
+        values.append(table.size)
+        return table
+
+    monkeypatch.setattr(StoredPanel, "read", watched)
+    monkeypatch.setattr("quant_pipeline.models.panels.AT_ONCE", evaluated.size // 5)
+    monkeypatch.setattr("quant_pipeline.evaluation.factor_scores.READ_AT_ONCE", 2)
+    stored = []
+    for name, table in {"evaluated": evaluated, "known": known}.items():
+        YearlyPanel(str(tmp_path / name)).save(table)
+        stored.append(YearlyPanel(str(tmp_path / name), lazy=True).load())
+    for left, right in zip(nodes.evaluate_factors(*stored, *more), here, strict=True):
+        pd.testing.assert_frame_equal(left, right, check_exact=True)
+    assert max(values) <= 2 * len(evaluated)
+    assert sum(values) == pytest.approx(2 * evaluated.size + 2 * known.size - known.size / 2)
+
+
 def test_without_a_choice_the_known_factors_are_judged(tables):
     summary = evaluate(tables, parameters())[0]
     assert set(summary["factor"]) == set(KNOWN)
@@ -216,7 +247,7 @@ def _two_names():
     }
 
 
-def test_holding_a_factor_earns_what_its_highest_instrument_earns_after_costs():
+def test_holding_a_factor_earns_what_its_highest_instrument_earns_after_costs(tmp_path, monkeypatch):
     """The first value is known after 1 January: 95 % of the cash buys A for 11 at the open of the 2nd, and a spread."""
     days, tables = _two_names()
     index = pd.MultiIndex.from_product([days, ["A", "B"]], names=["datetime", "instrument"])
@@ -240,6 +271,11 @@ def test_holding_a_factor_earns_what_its_highest_instrument_earns_after_costs():
     )
     assert found.loc["finds B", "topk_return"] < 0
     assert found.loc[["nothing", "too late"], list(MEASURES)].isna().all(axis=None)
+    YearlyPanel(str(tmp_path)).save(factors.astype("float32"))
+    panel = YearlyPanel(str(tmp_path), lazy=True).load()
+    monkeypatch.setattr("quant_pipeline.pipelines.factor_evaluation.holding.AT_ONCE", 2)
+    again = backtest_factors(panel, **tables, **rules).set_index("factor")
+    pd.testing.assert_frame_equal(again, found, check_exact=True)
 
 
 @pytest.fixture(scope="module")

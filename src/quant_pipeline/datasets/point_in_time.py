@@ -6,11 +6,14 @@ A stage reads its tables through the catalog. What is cut here is cut for every 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
+from quant_pipeline.common.places import LOCAL
 from quant_pipeline.datasets.atomic import ParquetTable
 from quant_pipeline.factors.labels import known_after
 
@@ -42,6 +45,8 @@ def cut_at(table: pd.DataFrame, as_of: str, column: str) -> pd.DataFrame:
 class PointInTimeTable(ParquetTable):
     """A table as Parquet, of which a run sees what was known at the close of its session.
 
+    Of a table that reaches further, as its footer says, rows after the session are not brought into memory.
+
     Parameters
     ----------
     as_of
@@ -58,7 +63,7 @@ class PointInTimeTable(ParquetTable):
 
     def load(self) -> pd.DataFrame:
         """Read the rows up to the session."""
-        return cut_at(super().load(), self._as_of, self._column)
+        return self._load_known()[0]
 
     def load_stored(self) -> pd.DataFrame:
         """Read all rows: what is known now, for commands that belong to no session."""
@@ -68,21 +73,46 @@ class PointInTimeTable(ParquetTable):
         """Read the rows up to the session whose column holds one of some values."""
         return cut_at(super().load_where(column, values), self._as_of, self._column)
 
+    def _load_known(self) -> tuple[pd.DataFrame, bool]:
+        """Read the rows up to the session, and say whether the table has later ones."""
+        if "filters" in self._load_args or self._ends_by_session():
+            stored = super().load()
+            # The file may be another one by now.
+            table = cut_at(stored, self._as_of, self._column)
+            return table, table is not stored
+        until = [(self._column, "<=", pd.Timestamp(self._as_of))]
+        with ExitStack() as opened:
+            # By its path a file is read with less effort than through an object of Python.
+            place = str(self._filepath)
+            file = place if self._protocol in LOCAL else opened.enter_context(self._fs.open(place, "rb"))
+            table = pd.read_parquet(file, filters=until, **self._load_args)
+        return (table.reset_index(drop=True) if self._column in table.columns else table), True
+
+    def _ends_by_session(self) -> bool:
+        """Whether the footer of the file says that no row is later than the session."""
+        with self._fs.open(str(self._filepath), "rb") as file:
+            layout = pq.read_metadata(file)
+        if self._column not in layout.schema.names:
+            return True  # Who reads the table says what is missing.
+        place = layout.schema.names.index(self._column)
+        spans = [layout.row_group(group).column(place).statistics for group in range(layout.num_row_groups)]
+        session = pd.Timestamp(self._as_of)
+        return all(span is not None and span.has_min_max and pd.Timestamp(span.max) <= session for span in spans)
+
 
 class LabelTable(PointInTimeTable):
     """Labels of which a run sees those that were realised at the close of its session; the others are missing."""
 
     def load(self) -> pd.DataFrame:
         """Read the labels up to the session."""
-        stored = self.load_stored()
-        table = cut_at(stored, self._as_of, self._column)
-        if table is stored:
+        table, is_cut = self._load_known()
+        if not is_cut:
             return table
         days = table.index.get_level_values(self._column)
         sessions = days.unique().sort_values()
-        later = known_after(str(stored.attrs.get("expression", "")))
+        later = known_after(str(table.attrs.get("expression", "")))
         # A label of which it is not known when it is realised is none.
         unknown = sessions[-later:] if later else sessions
         cut = table.assign(label=np.where(days.isin(unknown), np.nan, table["label"]))
-        cut.attrs = dict(stored.attrs)
+        cut.attrs = dict(table.attrs)
         return cut

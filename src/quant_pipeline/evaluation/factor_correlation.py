@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -32,19 +34,39 @@ def correlate_factors(panel: pd.DataFrame, most_sessions: int) -> pd.DataFrame:
         the instruments that have both; without missing values this is Spearman's coefficient. NaN where no session
         has enough instruments, or one factor is constant.
     """
-    starts = np.flatnonzero(~panel.index.get_level_values("datetime").duplicated())
-    ends = np.append(starts[1:], len(panel))
+    return correlate_blocks(panel.index, [(slice(0, len(panel)), panel)], most_sessions)
+
+
+def correlate_blocks(
+    index: pd.MultiIndex, blocks: Iterable[tuple[slice, pd.DataFrame]], most_sessions: int
+) -> pd.DataFrame:
+    """Correlate factors as `correlate_factors` does, of a panel that is read block by block.
+
+    Parameters
+    ----------
+    index
+        ``(datetime, instrument)`` of the whole panel, sorted.
+    blocks
+        Stretches of whole sessions with their tables, in order; together the whole panel.
+    most_sessions
+        As of `correlate_factors`.
+    """
+    starts = np.flatnonzero(~index.get_level_values("datetime").duplicated())
+    ends = np.append(starts[1:], len(index))
     chosen = np.unique(np.linspace(0, len(starts) - 1, min(most_sessions, len(starts))).round().astype(int))
-    total = np.zeros((panel.shape[1], panel.shape[1]))
-    count = np.zeros(total.shape, dtype=np.int64)
-    values = panel.to_numpy()
-    for session in chosen:
-        daily = _correlate_session(_ranks(values[starts[session] : ends[session]]))
-        known = np.isfinite(daily)
-        total += np.where(known, daily, 0.0)
-        count += known
+    total, count, names = np.zeros((0, 0)), np.zeros((0, 0), dtype=np.int64), pd.Index([], dtype="str")
+    for rows, table in blocks:
+        if names.empty:
+            names = table.columns
+            total, count = np.zeros((len(names), len(names))), np.zeros((len(names), len(names)), dtype=np.int64)
+        values = table.to_numpy()
+        for session in chosen[(starts[chosen] >= rows.start) & (starts[chosen] < rows.stop)]:
+            daily = _correlate_session(_ranks(values[starts[session] - rows.start : ends[session] - rows.start]))
+            known = np.isfinite(daily)
+            total += np.where(known, daily, 0.0)
+            count += known
     mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-    return pd.DataFrame(mean, index=panel.columns, columns=panel.columns)
+    return pd.DataFrame(mean, index=names, columns=names)
 
 
 def _ranks(values: npt.NDArray[np.floating]) -> Floats:

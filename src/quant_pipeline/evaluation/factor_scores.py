@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import ClassVar, Literal, NamedTuple
+from functools import partial
+from typing import ClassVar, Final, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,26 @@ from quant_pipeline.factors.neutralisation import neutralise
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
+READ_AT_ONCE: Final = 16
+"""Factors of a panel in files that are read together."""
+
+
+class ReadByColumn(Protocol):
+    """A panel ``(datetime, instrument) × factor`` of which columns are read when they are needed."""
+
+    @property
+    def index(self) -> pd.MultiIndex:
+        """Of all rows."""
+        ...
+
+    @property
+    def columns(self) -> pd.Index:
+        """Names of the factors."""
+        ...
+
+    def read(self, rows: slice | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return a stretch of rows and some columns as a table; None takes all."""
+        ...
 
 
 class ScoringParameters(Parameters):
@@ -139,14 +160,18 @@ class _Row(NamedTuple):
 
 
 def score_factors(
-    panel: pd.DataFrame, labels: pd.DataFrame, parameters: ScoringParameters, exposures: Exposures | None = None
+    panel: pd.DataFrame | ReadByColumn,
+    labels: pd.DataFrame,
+    parameters: ScoringParameters,
+    exposures: Exposures | None = None,
 ) -> FactorScores:
     """Score every factor of a panel.
 
     Parameters
     ----------
     panel
-        ``(datetime, instrument) × factor``: the members of the universe, one row each, value or not.
+        ``(datetime, instrument) × factor``: the members of the universe, one row each, value or not. One in files is
+        read some factors at a time.
     labels
         On the same index, one column per horizon: the return that a decision at the session would have earned. It is
         known later; scores are a verdict on the past.
@@ -167,16 +192,27 @@ def score_factors(
     orders = np.argsort(dense, axis=2)
     members = np.bincount(grid.session, minlength=grid.shape[0])
 
-    def score(name: str) -> _Row:
-        values = grid.spread(_net(panel[name].to_numpy(), grid, exposures))
+    def score(part: pd.DataFrame, name: str) -> _Row:
+        values = grid.spread(_net(part[name].to_numpy(), grid, exposures))
         return _score_one(values, dense, orders, members, parameters)
 
     names = list(panel.columns)
     # Kernels and sorting let go of the interpreter lock.
     with ThreadPoolExecutor(usable_cores()) as pool:
-        rows = list(track(pool.map(score, names), "scoring factors", total=len(names)))
+        scored = (row for part in _parts_of(panel) for row in pool.map(partial(score, part), part.columns))
+        rows = list(track(scored, "scoring factors", total=len(names)))
     columns = (np.stack(column) for column in zip(*rows, strict=True))
     return FactorScores(tuple(names), parameters.horizons, grid.sessions, *columns)
+
+
+def _parts_of(panel: pd.DataFrame | ReadByColumn) -> Iterator[pd.DataFrame]:
+    """Yield a table as it is, and a panel that is read some factors at a time."""
+    if isinstance(panel, pd.DataFrame):
+        yield panel
+        return
+    names = list(panel.columns)
+    for first in range(0, len(names), READ_AT_ONCE):
+        yield panel.read(columns=names[first : first + READ_AT_ONCE])
 
 
 def _net(values: npt.NDArray[np.floating], grid: Grid, exposures: Exposures) -> npt.NDArray[np.floating]:

@@ -8,6 +8,7 @@ from quant_pipeline.backtest.combination_engine import CombinationSearch, run_co
 from quant_pipeline.common.cores import usable_cores
 from quant_pipeline.common.progress import track
 from quant_pipeline.exchange.market import TradingMarket
+from quant_pipeline.models.panels import Features, as_panel
 from quant_pipeline.pipelines.market_tables import MarketTables, TradingRules
 from quant_pipeline.pipelines.wiring import takes_records
 
@@ -23,7 +24,7 @@ AT_ONCE = 16
 
 
 @takes_records(tables=MarketTables, rules=TradingRules)
-def backtest_factors(evaluated_factors: pd.DataFrame, tables: MarketTables, rules: TradingRules) -> pd.DataFrame:
+def backtest_factors(evaluated_factors: Features, tables: MarketTables, rules: TradingRules) -> pd.DataFrame:
     """Trade every factor as a score by the rules and costs of the account.
 
     Parameters
@@ -40,12 +41,13 @@ def backtest_factors(evaluated_factors: pd.DataFrame, tables: MarketTables, rule
         ``factor``, and the columns of `MEASURES`, after costs, fractions and not percents. Missing for a factor without
         a single decision.
     """
-    days = evaluated_factors.index.get_level_values("datetime")
+    panel = as_panel(evaluated_factors)
+    days = panel.index.get_level_values("datetime")
     calendar = pd.DatetimeIndex(tables.sessions["date"])
     market = tables.market_of(calendar[(calendar >= days.min()) & (calendar <= days.max())], rules)
-    names = list(evaluated_factors.columns)
+    names = list(panel.columns)
     parts = [names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE)]
-    rows = [_earned(evaluated_factors[part], market, rules) for part in track(parts, "trading factors")]
+    rows = [_earned(panel.read(columns=part), market, rules) for part in track(parts, "trading factors")]
     return pd.concat(rows, ignore_index=True)
 
 

@@ -1,5 +1,6 @@
 """Nodes of factor evaluation: collect the factors, compute the returns that follow, measure."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 
 from quant_pipeline.common.exceptions import ConfigurationError, FactorError
 from quant_pipeline.evaluation import factor_tables
-from quant_pipeline.evaluation.factor_correlation import correlate_factors
+from quant_pipeline.evaluation.factor_correlation import correlate_blocks
 from quant_pipeline.evaluation.factor_scores import Exposures, score_factors
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.engine import compute_factors
@@ -15,6 +16,7 @@ from quant_pipeline.factors.feature_sets import find_feature_set
 from quant_pipeline.factors.labels import compute_labels
 from quant_pipeline.factors.precomputed import check_precomputed
 from quant_pipeline.factors.sorted_panel import PANEL_INDEX
+from quant_pipeline.models.panels import FeaturePanel, Features, as_panel, blocks_of
 from quant_pipeline.pipelines.factor_evaluation.parameters import FactorEvaluationParameters
 
 
@@ -101,8 +103,8 @@ def compute_returns_by_horizon(
 
 
 def evaluate_factors(
-    evaluated_factors: pd.DataFrame,
-    known_factors: pd.DataFrame,
+    evaluated_factors: Features,
+    known_factors: Features,
     factor_sources: dict[str, str],
     returns_by_horizon: pd.DataFrame,
     instruments: pd.DataFrame,
@@ -114,7 +116,7 @@ def evaluate_factors(
     Parameters
     ----------
     evaluated_factors, known_factors, factor_sources
-        As collected.
+        As collected; panels in files are read some factors or sessions at a time.
     returns_by_horizon
         Labels on the same rows.
     instruments
@@ -130,15 +132,16 @@ def evaluate_factors(
         Summary, with the columns of the backtests, decay, quantiles, sessions and correlations, see
         `quant_pipeline.evaluation.factor_tables`.
     """
-    index = evaluated_factors.index
+    panel, known_panel = as_panel(evaluated_factors), as_panel(known_factors)
+    index = panel.index
     groups = _sectors(index, instruments) if factor_evaluation.is_net_of("sector") else None
     size = None
     if factor_evaluation.is_net_of("size"):
-        size = known_factors[factor_evaluation.size_factor].to_numpy(dtype="float64")
-    scores = score_factors(evaluated_factors, returns_by_horizon, factor_evaluation, Exposures(groups, size))
-    evaluated, known = list(evaluated_factors.columns), list(known_factors.columns)
-    others = known_factors[[name for name in known if name not in evaluated]]
-    matrix = correlate_factors(pd.concat([evaluated_factors, others], axis=1), factor_evaluation.correlation_sessions)
+        name = factor_evaluation.size_factor
+        size = known_panel.read(columns=[name])[name].to_numpy(dtype="float64")
+    scores = score_factors(panel, returns_by_horizon, factor_evaluation, Exposures(groups, size))
+    evaluated, known = list(panel.columns), list(known_panel.columns)
+    matrix = correlate_blocks(index, _side_by_side(panel, known_panel), factor_evaluation.correlation_sessions)
     correlations = factor_tables.tabulate_correlations(matrix, evaluated, known)
     decay = factor_tables.tabulate_decay(scores, factor_evaluation)
     summary = factor_tables.summarise_factors(decay, scores, correlations, factor_sources)
@@ -149,6 +152,13 @@ def evaluate_factors(
         factor_tables.tabulate_sessions(scores),
         correlations,
     )
+
+
+def _side_by_side(panel: FeaturePanel, known: FeaturePanel) -> Iterator[tuple[slice, pd.DataFrame]]:
+    """Read both panels block by block; a factor of both is read once."""
+    others = [name for name in known.columns if name not in panel.columns]
+    for rows in blocks_of(panel, slice(0, len(panel.index))):
+        yield rows, pd.concat([panel.read(rows), known.read(rows, others)], axis=1)
 
 
 def _expressions(feature_sets: dict[str, Any], parameters: FactorEvaluationParameters) -> dict[str, str]:
