@@ -1,9 +1,9 @@
 """``make proof-servers``: a project whose tracking, market and ledger lie on servers, one of which is killed.
 
 MLflow's server keeps runs and registry in PostgreSQL and artifacts in a bucket; the market with its models lies in
-another bucket, and the ledger of the account in a database of its own. The whole path runs, then a day during which the
-tracking server is killed, then a day after it was started again. Another machine that has no copy of the bucket scores
-the last session once more.
+another bucket, and the ledger of the account and the studies of tuning in databases of their own. The whole path runs
+and a model is tuned, then comes a day during which the tracking server is killed, then a day after it was started
+again. Another machine that has no copy of the bucket scores the last session once more.
 """
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ PATIENCE = 600.0
 """Seconds for a server to answer, and for a step of a run."""
 THIRD = "[ 3/"
 """What the line of the third node of a run has in it."""
+TUNED = "ridge_alpha158"
+TUNING = "tuning.trials=2,tuning.folds=1,tuning.fold_sessions=60,tuning.valid_sessions=60"
+TRIALS = "select study_name, count(*) from studies join trials using (study_id) group by study_name"
 SILENT = "MLflow does not record this run any further"
 
 
@@ -53,13 +56,16 @@ class Fact(NamedTuple):
 class Project:
     """A small project on the servers, in a folder of its own."""
 
-    def __init__(self, folder: Path, s3: S3Server, ledger: str, tracking: str) -> None:
+    def __init__(self, folder: Path, s3: S3Server, ledger: str, studies: str, tracking: str) -> None:
         self.folder, self.anchors = folder, folder / "data" / "accounts" / "sim" / "ledger.anchors"
         self.ledger = ledger
         copy_files(ROOT, folder)
         make_small(folder)
         _change(folder / "conf/base/globals.yml", "market: data/markets/simulated", f"market: {MARKET}")
         keep_ledger_at(folder, ledger)
+        entry = {"type": "quant_pipeline.datasets.study.OptunaStudy", "filepath": studies, "name": "{model}"}
+        named = {"{model}.study": entry | {"market": "${globals:market}"}}
+        (folder / "conf/sim/catalog_studies.yml").write_text(yaml.safe_dump(named))
         (folder / "conf/sim/mlflow.yml").write_text(yaml.safe_dump({"server": {"mlflow_tracking_uri": tracking}}))
         self._environment = {
             **os.environ,
@@ -157,8 +163,10 @@ def main() -> int:
     began = time.monotonic()
     with PostgresServer() as postgres, S3Server() as s3, _tracking(postgres, s3) as tracking:
         _make_buckets(s3)
-        project = Project(FOLDER / "project", s3, _database(postgres.url, "ledger"), tracking.url)
-        facts = [*_whole_path(project, tracking, s3), *_day_of_the_kill(project, tracking)]
+        ledger, studies = (_database(postgres.url, name) for name in ("ledger", "studies"))
+        project = Project(FOLDER / "project", s3, ledger, studies, tracking.url)
+        facts = [*_whole_path(project, tracking, s3), *_tuning(project, studies)]
+        facts += _day_of_the_kill(project, tracking)
         tracking.start()
         facts += [*_day_after(project, tracking), *_another_machine(project)]
     width = max(len(fact.what) for fact in facts)
@@ -189,6 +197,14 @@ def _whole_path(project: Project, tracking: TrackingServer, s3: S3Server) -> Ite
     events = project.events()
     yield Fact("events of the ledger in PostgreSQL", f"{len(events)}, chain verified", len(events) > 0)
     yield Fact(f"orders of {FIRST}", f"{len(project.orders(FIRST))} bytes", bool(project.orders(FIRST)))
+
+
+def _tuning(project: Project, studies: str) -> Iterator[Fact]:
+    _say("Tuning of a model whose market lies in a bucket and whose study in PostgreSQL")
+    project.run(f"run --pipelines tuning --namespaces {TUNED} --params {TUNING}")
+    with sa.create_engine(studies).connect() as connection:
+        trials = {str(name): int(count) for name, count in connection.exec_driver_sql(TRIALS)}
+    yield Fact("trials by study in PostgreSQL", str(trials), trials == {f"simulated/{TUNED}": 2})
 
 
 def _day_of_the_kill(project: Project, tracking: TrackingServer) -> Iterator[Fact]:
