@@ -189,6 +189,19 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_search_changes_no_bit_of_it(
         pd.testing.assert_frame_equal(search(), here, check_exact=True)
 
 
+def test_a_worker_that_is_killed_in_the_middle_of_features_changes_no_bit_of_them(clean_run, workers, monkeypatch):
+    monkeypatch.setattr("quant_pipeline.factors.program_runner.BLOCK_ROWS", 500)
+    bars, sessions, wanted = clean_run("adjusted_bars"), clean_run("sessions"), clean_run("alpha158_features")
+    monkeypatch.setattr("quant_pipeline.factors.engine.track", lambda results, *_: killing(workers, results, 1))
+    with tasks_on(workers):
+        places_elsewhere()
+        before = set(workers.client.run(os.getpid).values())
+        computed = compute_feature_set(bars, sessions, FeatureSet(library="alpha158"))
+        left = set(workers.client.run(os.getpid).values())
+    pd.testing.assert_frame_equal(computed, wanted, check_exact=True)
+    assert len(before - left) == 1
+
+
 @pytest.mark.slow  # Two processes have to be started again.
 def test_a_run_goes_on_when_every_worker_was_killed(workers):
     items = [np.full(3, float(number)) for number in range(40)]
