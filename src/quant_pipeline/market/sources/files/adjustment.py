@@ -5,11 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.market.instrument_rows import number_instruments
-from quant_pipeline.market.sources.files.draft import PRICES, Draft, rows_where
+from quant_pipeline.market.sources.files.draft import PRICES, Draft
 from quant_pipeline.market.sources.files.layouts import ALL, NONE
 
 _ODD = 0.005
@@ -86,28 +85,24 @@ def check_dividends(draft: Draft) -> None:
     """Refuse dividends that are not below the close before them; the rows are as traded, by instrument and date."""
     rows = draft.rows
     close, dividend, split = (rows[name].to_numpy() for name in ("close", "dividend", "split"))
-    again = draft.goes_on()
-    before = np.full(len(rows), np.nan)
-
-    def is_wrong(block: slice) -> npt.NDArray[np.bool_]:
-        inner = slice(max(block.start, 1), block.stop)
-        with np.errstate(all="ignore"):
-            np.divide(close[inner.start - 1 : inner.stop - 1], split[inner], out=before[inner])
-        return again[block] & (dividend[block] >= before[block])
-
-    wrong = rows_where(len(rows), is_wrong)
-    texts = [
-        f"dividend {value:g} is not below the close before, {price:g}: of another unit, or no dividend; correct it"
-        for value, price in zip(dividend[wrong], before[wrong], strict=True)
-    ]
-    draft.refuse_rows(wrong, texts, whole_instrument=True)
+    paying = np.flatnonzero(dividend > 0)
+    paying = paying[draft.goes_on()[paying]]
+    with np.errstate(all="ignore"):
+        before = close[paying - 1] / split[paying]
+    places = paying[dividend[paying] >= before]
+    if len(places):
+        texts = [
+            f"dividend {value:g} is not below the close before, {price:g}: of another unit, or no dividend; correct it"
+            for value, price in zip(dividend[places], before[dividend[paying] >= before], strict=True)
+        ]
+        wrong = np.zeros(len(rows), dtype=bool)
+        wrong[places] = True
+        draft.refuse_rows(wrong, texts, whole_instrument=True)
     rows = draft.rows
-    paid = (rows["dividend"] > 0).to_numpy() & ~rows["no_dividend"].to_numpy(dtype=bool)
-    if not paid.any():
-        return
+    paid = np.flatnonzero((rows["dividend"] > 0).to_numpy() & ~rows["no_dividend"].to_numpy(dtype=bool))
     codes, names = number_instruments(draft.rows)
     payments = np.bincount(codes[paid], minlength=len(names))
-    if payments.max() < _PAYMENTS:
+    if payments.max(initial=0) < _PAYMENTS:
         return
     bars = np.bincount(codes, minlength=len(names))
     what = (
@@ -116,7 +111,9 @@ def check_dividends(draft: Draft) -> None:
     )
     always = (payments >= _PAYMENTS) & (payments > bars / 3)
     if always.any():
-        draft.refuse_rows(paid & always[codes], what, whole_instrument=True)
+        wrong = np.zeros(len(rows), dtype=bool)
+        wrong[paid] = always[codes[paid]]
+        draft.refuse_rows(wrong, what, whole_instrument=True)
 
 
 def restore_traded(rows: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.market.instrument_rows import different_dates
+from quant_pipeline.market.instrument_rows import different_dates, number_instruments
 from quant_pipeline.market.sources.files.draft import PRICES, Draft
 
 FEWEST = 10
@@ -57,19 +57,19 @@ def note_possible_renames(draft: Draft) -> None:
     rows = draft.rows
     if rows.empty:
         return
-    starts = np.flatnonzero(~draft.goes_on())
-    own = rows[["instrument", "date", "close"]]
-    first, last = (own.iloc[at].set_index("instrument") for at in (starts, np.append(starts[1:], len(rows)) - 1))
-    ended = last[last["date"] < last["date"].max()]
-    begun = first[first["date"] > first["date"].min()]
-    if ended.empty or begun.empty:
+    first = np.flatnonzero(~draft.goes_on())
+    last = np.append(first[1:], len(rows)) - 1
+    days, closes = rows["date"].to_numpy(), rows["close"].to_numpy()
+    ended, begun = last[days[last] < days[last].max()], first[days[first] > days[first].min()]
+    if not len(ended) or not len(begun):
         return
+    codes, names = number_instruments(rows)
     dates = different_dates(rows)
     by_date: dict[np.datetime64, list[tuple[str, float]]] = {}
-    for name, day, close in zip(begun.index, begun["date"].to_numpy(), begun["close"].to_numpy(), strict=True):
+    for name, day, close in zip(names[codes[begun]], days[begun], closes[begun], strict=True):
         by_date.setdefault(day, []).append((name, close))
     noted = []
-    for name, day, close in zip(ended.index, ended["date"].to_numpy(), ended["close"].to_numpy(), strict=True):
+    for name, day, close in zip(names[codes[ended]], days[ended], closes[ended], strict=True):
         following = by_date.get(dates[np.searchsorted(dates, day) + 1], [])
         found = [new for new, first_close in following if np.abs(np.log(first_close / close)) < NEAR]
         if len(found) == 1:
@@ -78,5 +78,6 @@ def note_possible_renames(draft: Draft) -> None:
                 f"in a file renames.csv (old,new,date) or with `rename: {{{name}: {found[0]}}}`"
             )
             noted.append((name, day, what))
-    table = pd.DataFrame(noted, columns=["instrument", "date", "what"])
-    draft.note(table, "possible_rename", table["what"])
+    if noted:
+        table = pd.DataFrame(noted, columns=["instrument", "date", "what"])
+        draft.note(table, "possible_rename", table["what"])

@@ -52,6 +52,8 @@ def refuse_other_lengths(draft: Draft, calendar: str) -> None:
         dates = draft.rows["date"].to_numpy()
         between = late[are_days(dates[late] - dates[late - 1], least, most)]
         inside = np.bincount(codes[between], minlength=len(names))
+        if inside.max(initial=0) <= _MOST * _FEW:
+            continue
         count = np.bincount(codes, minlength=len(names)) - 1
         longer = (inside / np.maximum(count, 1) > _MOST) & (count >= _FEW)
         if longer.any():

@@ -54,18 +54,20 @@ def table_of(parts: Sequence[SharedRows]) -> pd.DataFrame:
     n_rows = int(counts.sum())
     spans = _joined(parts)
     names = list(parts[0].columns)
+
+    def column(name: str) -> Any:
+        if name == "line":
+            return np.concatenate([np.arange(part.line, part.line + len(part), dtype=np.int64) for part in parts])
+        if name == "instrument":
+            return repeated_names([part.instrument for part in parts], counts)
+        if name in names:
+            return np.concatenate([own[name][first:end] for own, first, end in spans])
+        return np.zeros(n_rows, dtype=bool)
+
+    ordered = ["line", "date", *MARKS, *(name for name in names if name != "date"), "adjusted_row", "instrument"]
     # Threads are worth while for the rows of many files.
-    loop = map if len(parts) == 1 else map_on_cores
-    joined = loop(lambda name: np.concatenate([own[name][first:end] for own, first, end in spans]), names)
-    columns = dict(zip(names, joined, strict=True))
-    lines = np.concatenate([np.arange(part.line, part.line + len(part), dtype=np.int64) for part in parts])
-    marks = {name: np.zeros(n_rows, dtype=bool) for name in MARKS}
-    first = {"line": lines, "date": columns.pop("date"), **marks}
-    last = {
-        "adjusted_row": np.zeros(n_rows, dtype=bool),
-        "instrument": repeated_names([part.instrument for part in parts], counts),
-    }
-    return pd.DataFrame(first | columns | last, copy=False)
+    made = map(column, ordered) if len(parts) == 1 else map_on_cores(column, ordered)
+    return pd.DataFrame(dict(zip(ordered, made, strict=True)), copy=False)
 
 
 def _joined(parts: Sequence[SharedRows]) -> list[tuple[Mapping[str, npt.NDArray[Any]], int, int]]:
