@@ -306,6 +306,16 @@ def test_titles_and_names_of_sheets_say_that_prices_are_adjusted(tmp_path):
     assert "not all say the same adjustment" in sheets(tmp_path, 不复权="", 后复权="").broken
 
 
+def test_own_names_of_columns_are_found_below_a_title_in_a_workbook(tmp_path):
+    data = pd.read_csv(io.StringIO(table("Tag,A,B,C,D,E", PLAIN)))
+    data.to_excel(tmp_path / "AAA.xlsx", index=False, startrow=3)
+    with pd.ExcelWriter(tmp_path / "AAA.xlsx", mode="a", if_sheet_exists="overlay") as book:
+        pd.DataFrame([["Prices"]]).to_excel(book, header=False, index=False)
+    own = {"date": "Tag", "open": "A", "high": "B", "low": "C", "close": "D", "volume": "E"}
+    reading = read_file(tmp_path / "AAA.xlsx", tmp_path, FilesMarketParameters(columns=own))
+    assert reading.rows["close"].tolist() == CLOSES
+
+
 def test_a_title_above_a_column_per_field_and_instrument_is_heard(tmp_path):
     data = table("Date,AAA_Open,AAA_High,AAA_Low,AAA_Close,AAA_Volume", PLAIN)
     (tmp_path / "wide.csv").write_text(f"Prices (hfq)\n{data}")

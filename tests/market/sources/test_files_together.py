@@ -161,7 +161,7 @@ def test_blank_lines_below_the_header_take_no_bar(tmp_path, text, blank):
         assert len(reading.rows) == len(rows())
 
 
-@pytest.mark.parametrize("end", ["\r\r\n", "\r\n\r\n", "\r\r", "\n\n"])
+@pytest.mark.parametrize("end", ["\r\r\n", "\r\n\r\n", "\r\r", "\n\n", "\n\r"])
 def test_lines_may_end_twice(tmp_path, end):
     files = write(tmp_path, [PLAIN.replace("\n", end)] * 2)
     require_alone_and_together(files, tmp_path)
@@ -194,6 +194,38 @@ def test_an_end_of_another_kind_may_stand_in_a_quoted_cell(tmp_path, end):
         reading = read_file(file, tmp_path, AUTO)
         assert not reading.problems
         assert len(reading.rows) == len(rows())
+
+
+@pytest.mark.parametrize("row", ['"{}"', "Source: a vendor"])
+def test_a_file_of_which_no_row_is_a_bar_is_named(tmp_path, row):
+    text = "\n".join([HEADER, *(row.format(line) for line in rows())]) + "\n"
+    files = write(tmp_path, [text, PLAIN])
+    require_alone_and_together(files, tmp_path)
+    wrong, right = read_files(files, tmp_path)
+    assert wrong.broken.startswith("has a header and no row that is a bar; row 2: '")
+    assert len(right.rows) == len(rows())
+
+
+@pytest.mark.parametrize("line", ["-", "----", "====", "..."])
+def test_a_line_of_dashes_below_the_header_is_no_line_of_instruments(tmp_path, line):
+    header = "date,open,high,low,close,volume"
+    lines = [",".join([*each.split(",")[:5], "100"]) for each in rows()]
+    (file,) = write(tmp_path, ["\n".join([header, ",".join([line] * 6), *lines])])
+    reading = read_file(file, tmp_path, AUTO)
+    assert set(reading.rows["instrument"]) == {"AAA"}
+    assert reading.rows["date"].notna().sum() == len(rows())
+
+
+@pytest.mark.parametrize("name", ["timestamp", "Timestamp"])
+@pytest.mark.parametrize("of", ["alike", "different"])
+def test_a_second_column_of_dates_is_refused_where_it_is_another(tmp_path, name, of):
+    days = [line.split(",")[0] if of == "alike" else "2024-01-02" for line in rows()]
+    lines = [f"{HEADER},{name}", *(f"{line},{day}" for line, day in zip(rows(), days, strict=True))]
+    files = write(tmp_path, ["\n".join(lines)] * 2)
+    require_alone_and_together(files, tmp_path)
+    for reading in read_files(files, tmp_path):
+        said = [problem.message for problem in reading.problems]
+        assert said == [] if of == "alike" else "has two columns for date, 'timestamp' and '" in said[0]
 
 
 def test_a_file_of_which_no_row_fits_its_header_says_which_does_not(tmp_path):

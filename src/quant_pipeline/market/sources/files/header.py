@@ -153,7 +153,11 @@ def _two_lines(rows: Sequence[Sequence[str]]) -> Header | None:
         return None
     above, below = rows[0][1:], rows[1][1:]
     for fields, instruments in ((above, _filled(below)), (below, _filled(above))):
-        if not all(map(_is_of_bars, fields)) or any(map(_is_of_bars, instruments)) or not all(instruments):
+        if (
+            not all(map(_is_of_bars, fields))
+            or any(map(_is_of_bars, instruments))
+            or not all(map(_is_named, instruments))
+        ):
             continue
         if _is_data(rows[1]) or any(_NUMERIC.fullmatch(cell) and "." in cell for cell in instruments[:5]):
             continue
@@ -163,6 +167,11 @@ def _two_lines(rows: Sequence[Sequence[str]]) -> Header | None:
         form = "yahoo_download" if all(map(_is_field, fields)) else None
         return Header(names, 3 if has_name else 2, levels, form, is_known=True)
     return None
+
+
+def _is_named(cell: str) -> bool:
+    """Whether a cell may be a name: a line of dashes below a header has none."""
+    return any(map(str.isalnum, cell))
 
 
 def _is_of_bars(cell: str) -> bool:

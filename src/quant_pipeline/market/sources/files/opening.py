@@ -185,7 +185,7 @@ def _open(file: Path, options: FilesMarketParameters, as_text: bool) -> RawTable
     if content.startswith((b"ARROW1", b"FEA1")):
         return _typed(pd.read_feather(io.BytesIO(content)))
     if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        return read_workbook(content)
+        return read_workbook(content, options.columns)
     return _text(stored, decoded(content, options.encoding), options, as_text)
 
 

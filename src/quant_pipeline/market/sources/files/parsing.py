@@ -226,6 +226,10 @@ def _type(reading: Reading, raw: RawTable, found: Recognised, path: Path, option
     if "split" in table:
         numbers["split"] = read_splits(table["split"], decimal)
     rows = _rows(table, raw, dates, numbers)
+    if rows["footer"].all():
+        beginning = ",".join(raw.table.iloc[0].astype("str").fillna(""))[:60]
+        reading.broken = f"has a header and no row that is a bar; row {raw.lines[0]}: {beginning!r}"
+        return
     stated = table.get("instrument")
     rows["instrument"] = _instruments(stated, len(table), path, options)
     if "adjust_flag" in table:

@@ -41,6 +41,7 @@ _CURRENCY = {"currency", "ccy", "curr", "currency_code", "货币", "币种", "w�
 _MAYBE_INSTRUMENTS = {"name", "id", "security", "company", "ric"}
 _RANKS = {name: rank for names in SYNONYMS.values() for rank, name in enumerate(names)}
 """Place of a name among those of its field: of several in one file, such as Last and Close, the first one is taken."""
+_KEY = {"date", "instrument"}
 _IN_ROW = {"vendor_adjusted_close", "dividend", "split"}
 _ACTIONS = {*SYNONYMS["split"], *SYNONYMS["dividend"]}
 _OF_ACTIONS = re.compile(r"split|dividend|factor|(?<![a-z])actions?(?![a-z])")
@@ -126,7 +127,7 @@ def recognise(table: pd.DataFrame, form: str | None, options: FilesMarketParamet
     explained = {column: name for column, name in header.items() if layout.columns.get(name) != ""}
     faults += _unused(explained, columns, options) + _currencies(table, header, columns, options)
     units = {ours: spelt[column].unit for column, ours in columns.items() if spelt[column].unit}
-    faults += _faults_of_units(units, options) + _said_twice(header, columns)
+    faults += _faults_of_units(units, options) + _said_twice(table, header, columns)
     unit = units.get("volume")
     stated = layout.volume_unit if unit is None else MULTIPLES.get(unit, 1.0)
     return Recognised(name, layout, columns, missing, tuple(faults), options.volume_unit or stated, names_date)
@@ -217,17 +218,20 @@ def currency_of(table: pd.DataFrame, options: FilesMarketParameters) -> tuple[st
     return "", ""
 
 
-def _said_twice(header: dict[str, str], columns: dict[str, str]) -> list[str]:
-    """Name columns of the same name, of another unit or instrument, of which only one would be used."""
+def _said_twice(table: pd.DataFrame, header: dict[str, str], columns: dict[str, str]) -> list[str]:
+    """Name columns of the same name, of another unit or instrument, of which only one would be used.
+
+    Dates and instruments may stand twice where both columns hold the same.
+    """
     found = []
     for column, ours in columns.items():
-        if ours in (*REQUIRED[1:], *_IN_ROW) and CANONICAL.get(header[column]) == ours:
+        if ours in (*REQUIRED, *_CAREFUL) and CANONICAL.get(header[column]) == ours:
             again = [
                 other
                 for other, name in header.items()
                 if re.sub(r"\.\d+$", "", name) == header[column] and other not in columns
             ]
-            if again:
+            if again and not (ours in _KEY and len(table) and table[again[0]].equals(table[column])):
                 found.append(f"has two columns for {ours}, '{column}' and '{again[0]}'; name one with `columns`")
     return found
 

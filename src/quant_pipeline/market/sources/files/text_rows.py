@@ -74,5 +74,8 @@ def text_rows(text: str, separator: str, before: int = 0, strict: bool = False) 
         return rows
     ends = [lines[row.line - before - 1][-1] for row in rows[:-1]]
     other = min("\r\n", key=ends.count)
-    cuts = [end == other for end in ends]
-    return [row._replace(is_cut=any(cut)) for row, cut in zip(rows, pairwise([False, *cuts, False]), strict=True)]
+    cuts = [False]
+    for row, end in zip(rows, ends, strict=False):
+        # A line of nothing but an end cuts no other, unless the one before was cut.
+        cuts.append(end == other and (cuts[-1] or not row.is_blank))
+    return [row._replace(is_cut=any(cut)) for row, cut in zip(rows, pairwise([*cuts, False]), strict=True)]

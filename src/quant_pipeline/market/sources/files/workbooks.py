@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -15,10 +16,18 @@ from quant_pipeline.market.sources.files.raw_table import FIRST_LINES, RawTable,
 from quant_pipeline.market.sources.files.wide import stack_instruments
 
 
-def read_workbook(content: bytes) -> RawTable:
-    """Read the sheets that hold bars; several are one instrument each, called as the sheet, unless a column says."""
+def read_workbook(content: bytes, own: Mapping[str, str]) -> RawTable:
+    """Read the sheets that hold bars; several are one instrument each, called as the sheet, unless a column says.
+
+    Parameters
+    ----------
+    content
+        The file.
+    own
+        Column names that the user maps, ours to the file's.
+    """
     sheets = pd.read_excel(io.BytesIO(content), header=None, dtype=object, sheet_name=None)
-    headers = {name: _header_of(cells) for name, cells in sheets.items() if not cells.empty}
+    headers = {name: _header_of(cells, own) for name, cells in sheets.items() if not cells.empty}
     if not headers:
         raise UnreadableFileError("is empty")
     known = [name for name, header in headers.items() if header.is_known] or list(headers)[:1]
@@ -59,8 +68,8 @@ def _are_years(parts: dict[str, RawTable]) -> bool:
     return True
 
 
-def _header_of(cells: pd.DataFrame) -> Header:
-    return find_header([_texts(row) for row in cells.head(FIRST_LINES).to_numpy()], {})
+def _header_of(cells: pd.DataFrame, own: Mapping[str, str]) -> Header:
+    return find_header([_texts(row) for row in cells.head(FIRST_LINES).to_numpy()], own)
 
 
 def _texts(cells: np.ndarray) -> list[str]:
