@@ -430,6 +430,20 @@ def test_what_is_wrong_in_a_file_of_one_field_is_named(tmp_path, bars):
     pd.testing.assert_frame_equal(seen(tmp_path).rows[bars.columns], bars, check_dtype=False)
 
 
+def test_a_column_without_a_name_in_a_file_of_one_field_is_no_instrument(tmp_path, bars):
+    for field in ("open", "high", "low", "close", "volume"):
+        text = bars.pivot(index="date", columns="instrument", values=field).to_csv().replace("\n", ",,\n")
+        (tmp_path / f"{field}.csv").write_text(text)
+    assert seen(tmp_path).problems == []
+    assert seen(tmp_path).findings.empty
+    lines = (tmp_path / "high.csv").read_text().split("\n")
+    lines[3] = f"{lines[3][:-1]}5"
+    (tmp_path / "high.csv").write_text("\n".join(lines))
+    assert [problem.message for problem in seen(tmp_path).problems] == [
+        "high.csv: a column without a name holds something"
+    ]
+
+
 def test_a_file_per_field_may_be_a_sheet_that_says_adjusted(tmp_path, bars):
     for field in ("open", "high", "low", "close", "volume"):
         wide = bars.pivot(index="date", columns="instrument", values=field).reset_index()

@@ -228,6 +228,34 @@ def test_a_second_column_of_dates_is_refused_where_it_is_another(tmp_path, name,
         assert said == [] if of == "alike" else "has two columns for date, 'timestamp' and '" in said[0]
 
 
+@pytest.mark.parametrize(
+    ("place", "column", "end", "final"),
+    [
+        (1, 0, "\n", True), (1, 9, "\r\n", True), (20, 4, "\r", True), (20, 9, "\n", False),
+        (len(rows()) - 1, 0, "\n", True), (len(rows()) - 1, 4, "\n", False), (len(rows()) - 1, 9, "\r", False),
+    ],
+)  # fmt: skip
+def test_a_quotation_mark_that_is_not_closed_takes_no_row_below(tmp_path, place, column, end, final):
+    lines = [f"{line},of a vendor" for line in rows()]
+    cells = lines[place].split(",")
+    lines[place] = ",".join([*cells[:column], f'"{cells[column]}', *cells[column + 1 :]])
+    files = write(tmp_path, [end.join([f"{HEADER},note", *lines]) + end * final] * 2)
+    require_alone_and_together(files, tmp_path)
+    for reading in read_files(files, tmp_path):
+        (problem,) = reading.problems
+        assert problem.row == place + 2
+        assert problem.message.startswith("has a quotation mark that is not closed: '2024-")
+        assert len(reading.rows) == len(rows()) - 1
+
+
+def test_two_marks_that_are_not_closed_take_no_row_between(tmp_path):
+    lines = [f'{line},"of a vendor' if place in (3, 30) else f"{line},x" for place, line in enumerate(rows())]
+    (file,) = write(tmp_path, ["\n".join([f"{HEADER},note", *lines])])
+    reading = read_file(file, tmp_path, AUTO)
+    assert [problem.row for problem in reading.problems] == [5, 32]
+    assert len(reading.rows) == len(rows()) - 2
+
+
 def test_a_file_of_which_no_row_fits_its_header_says_which_does_not(tmp_path):
     (file,) = write(tmp_path, ["\n".join([HEADER, *(f"{line},1" for line in rows())])])
     reading = read_file(file, tmp_path, AUTO)
@@ -243,6 +271,39 @@ def test_a_line_of_more_names_is_the_header_beneath_a_known_one(tmp_path, place)
     files = write(tmp_path, [contents[0], contents[1], contents[0]])
     require_alone_and_together(files, tmp_path)
     assert ("ticker" in read_files(files, tmp_path)[1].header) == (place < 30)
+
+
+FIELDS = ("Open", "High", "Low", "Close", "Volume")
+WIDE = {
+    "two lines": "\n".join([",".join(["Price", *FIELDS, *FIELDS]), ",".join(["Ticker", *["AAA"] * 5, *["BBB"] * 5])]),
+    "three lines": "\n".join(
+        [",".join(["Price", *FIELDS, *FIELDS]), ",".join(["Ticker", *["AAA"] * 5, *["BBB"] * 5]), "Date" + "," * 10]
+    ),
+    "merged": ",".join(["", "AAA", *[""] * 4, "BBB", *[""] * 4]) + "\n" + ",".join(["Date", *FIELDS, *FIELDS]),
+    "one line": ",".join(["Date", *(f"{name}_{field}" for name in ("AAA", "BBB") for field in FIELDS)]),
+}
+SHAPES = {
+    "as it is": lambda lines: "\n".join(lines),
+    "padded": lambda lines: "\n".join(f"{line},,," for line in lines),
+    "lines that end twice": lambda lines: "\r\r\n".join(lines),
+    "a title": lambda lines: "\n".join(["Prices", *lines]),
+    "a padded title": lambda lines: "\n".join(["Prices" + "," * 13, "," * 13, *(f"{line},,," for line in lines)]),
+    "blank lines": lambda lines: "\n\n" + "\n\n".join(lines),
+}
+
+
+@pytest.mark.parametrize("header", WIDE.values(), ids=WIDE)
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_columns_of_several_instruments_are_found_whatever_stands_around_them(tmp_path, header, shape):
+    cells = [",".join([*line.split(",")[1:5], line.split(",")[6]]) for line in rows()]
+    days = [line.split(",")[0] for line in rows()]
+    lines = [*header.split("\n"), *(f"{day},{cell},{cell}" for day, cell in zip(days, cells, strict=True))]
+    (file,) = write(tmp_path, [shape(lines)])
+    reading = read_file(file, tmp_path, AUTO)
+    assert not reading.problems
+    assert reading.rows["instrument"].tolist() == ["AAA"] * len(rows()) + ["BBB"] * len(rows())
+    assert reading.rows["date"].dt.strftime("%Y-%m-%d").tolist() == days * 2
+    assert reading.rows["close"].tolist() == [float(line.split(",")[4]) for line in rows()] * 2
 
 
 DAYS = pd.bdate_range("2024-01-01", periods=40)

@@ -152,6 +152,20 @@ def test_an_end_of_another_kind_makes_no_row_out_of_half_a_name(tmp_path, table,
     assert len(read(file)) == 3
 
 
+@pytest.mark.parametrize("table", READERS)
+def test_a_quotation_mark_that_is_not_closed_is_named_with_its_line(tmp_path, table):
+    read, header, row = READERS[table]
+    for lines in (
+        [f'"{row}', row],
+        [row, f'"{row}'],
+        [f'"{row}', row, f'"{row}'],
+        [row, row.replace(",", ',"', 1), row],
+    ):
+        (tmp_path / "table.csv").write_text("\n".join([header, *lines]))
+        with pytest.raises(MarketDataError, match=r"is damaged: line \d has a quotation mark that is not closed"):
+            read(tmp_path / "table.csv")
+
+
 @pytest.mark.parametrize("form", [form for form in WRITTEN if "GB" not in form])
 @pytest.mark.parametrize(
     ("table", "again", "both"),

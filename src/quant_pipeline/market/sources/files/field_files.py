@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,7 @@ import pandas as pd
 from quant_pipeline.market.sources.files.instrument_names import stem_of
 from quant_pipeline.market.sources.files.opening import open_table
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
-from quant_pipeline.market.sources.files.raw_table import RawTable
+from quant_pipeline.market.sources.files.raw_table import RawTable, texts_of
 from quant_pipeline.market.sources.files.wide import stack_instruments
 
 FIELDS = ("open", "high", "low", "close", "volume")
@@ -44,6 +45,9 @@ def join_fields(own: dict[str, Path], folder: Path, options: FilesMarketParamete
             for line, date in zip(raw.lines[different], raw.table.loc[different, dates], strict=True)
         ]
         table = raw.table[~again].rename(columns={dates: "date"}).set_index("date")
+        for name in filter(_is_unnamed, table.columns):
+            if texts_of(table.pop(name)).any():
+                damaged.append((int(raw.lines[0]) - 1, f"{file.name}: a column without a name holds something"))
         table.columns = pd.MultiIndex.from_tuples([(field, str(name)) for name in table.columns])
         tables.append(table)
         titles.append(raw.title)
@@ -52,3 +56,8 @@ def join_fields(own: dict[str, Path], folder: Path, options: FilesMarketParamete
     lines = pd.RangeIndex(2, len(joined) + 2).to_numpy()
     table, lines = stack_instruments(joined, lines)
     return RawTable(table, lines, damaged=damaged, has_commas=True, title=" ".join(titles))
+
+
+def _is_unnamed(column: object) -> bool:
+    # A second one has a number.
+    return re.fullmatch(r"(\.\d+)?", str(column).strip()) is not None

@@ -5,15 +5,13 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from quant_pipeline.common.text_lines import count_blank_lines, end_of_lines, first_lines_of
 from quant_pipeline.market.sources.files.header import Header, find_header
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.raw_table import FIRST_LINES
-
-if TYPE_CHECKING:
-    import _csv
+from quant_pipeline.market.sources.files.text_rows import cut_lines
 
 SEPARATORS = (",", ";", "\t", "|")
 
@@ -39,41 +37,8 @@ class FirstRows(NamedTuple):
 
 def first_rows(text: str, separator: str) -> FirstRows:
     """Return the first rows of a text, of which one may go over several lines where a cell is quoted."""
-    lines = first_lines_of(text, FIRST_LINES, 200_000)
-    rows = FirstRows([], [])
-    reader = _reader(lines, separator)
-    for row in reader:
-        rows.cells.append([cell.strip() for cell in row])
-        rows.ends.append(reader.line_num)
-    return rows if len(rows.ends) == len(lines) else _rows_of_closed_cells(lines, separator)
-
-
-def _rows_of_closed_cells(lines: list[str], separator: str) -> FirstRows:
-    """Return rows of which one goes over several lines only where its quotation marks open and close a cell.
-
-    A mark in a title, which is never closed, would take the header with it.
-    """
-    rows, start = FirstRows([], []), 0
-    while start < len(lines):
-        reader = _reader(lines[start:], separator)
-        row, end = next(reader), start + reader.line_num
-        if end > start + 1 and not _is_closed(lines[start:end], separator):
-            row, end = next(_reader(lines[start : start + 1], separator)), start + 1
-        rows.cells.append([cell.strip() for cell in row])
-        rows.ends.append(end)
-        start = end
-    return rows
-
-
-def _is_closed(lines: list[str], separator: str) -> bool:
-    try:
-        return len(list(_reader(lines, separator, strict=True))) == 1
-    except csv.Error:
-        return False
-
-
-def _reader(lines: list[str], separator: str, strict: bool = False) -> _csv.Reader:
-    return csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=strict)
+    rows = cut_lines(first_lines_of(text, FIRST_LINES, 200_000), separator)
+    return FirstRows([[cell.strip() for cell in row.cells] for row in rows], [row.end for row in rows])
 
 
 def header_of(text: str, separator: str, options: FilesMarketParameters) -> Header:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -73,11 +73,11 @@ def find_header(rows: Sequence[Sequence[str]], own: Mapping[str, str]) -> Header
     theirs = {name.strip().lower() for name in own.values()}
     scores = count_names(rows, theirs)
     best = max(scores, default=0)
-    wide_lines = [index for index, row in enumerate(rows[:3]) if best < 3 and wide_names(row) is not None]
+    wide_lines = [index for index, row in enumerate(rows[:3]) if best < 3 and wide_names(_trimmed(row)) is not None]
     if best >= 3 or wide_lines:
         index = wide_lines[0] if wide_lines else scores.index(best)
-        names = tuple(rows[index])
-        wide = wide_names(list(names))
+        wide = wide_names(_trimmed(rows[index]))
+        names = tuple(rows[index] if wide is None else _trimmed(rows[index]))
         levels = tuple(wide) if wide is not None else ()
         layout = "yahoo_download" if levels else None
         return Header(_unique(names), index + 1, levels, layout, is_known=True, title_lines=index)
@@ -148,8 +148,29 @@ def _is_field(cell: str) -> bool:
 
 
 def _two_lines(rows: Sequence[Sequence[str]]) -> Header | None:
-    """Recognise a line of fields and a line of instruments, in either order, and the line of the index's name."""
-    if len(rows) < 3 or len(rows[0]) < 5 or len(rows[0]) != len(rows[1]):
+    """Recognise a line of fields and a line of instruments among the first ones that hold something."""
+    filled = [place for place, row in enumerate(rows) if any(row)]
+    for first, second, third in zip(filled[:3], filled[1:], filled[2:], strict=False):
+        width = max(len(_trimmed(rows[first])), len(_trimmed(rows[second])))
+        header = _of_two_lines([rows[place][:width] for place in (first, second, third)])
+        is_plain = second == 1 or (all(rows[first][1:width]) and all(rows[second][1:width]))
+        if header is not None and (is_plain or _are_alike(header.levels[1:])):
+            lines = (third if header.lines == 3 else second) + 1
+            return replace(header, lines=lines, title_lines=first)
+    return None
+
+
+def _are_alike(levels: Sequence[tuple[str, str]]) -> bool:
+    """Whether several instruments have the same fields each: no title with a few cells, which stand above others."""
+    fields: dict[str, list[str]] = {}
+    for field, instrument in levels:
+        fields.setdefault(instrument, []).append(field)
+    return len(fields) > 1 and len({tuple(own) for own in fields.values()}) == 1
+
+
+def _of_two_lines(rows: Sequence[Sequence[str]]) -> Header | None:
+    """Recognise fields and instruments, in either order, and the line of the index's name."""
+    if len(rows[0]) < 5 or len(rows[0]) != len(rows[1]):
         return None
     above, below = rows[0][1:], rows[1][1:]
     for fields, instruments in ((above, _filled(below)), (below, _filled(above))):
@@ -167,6 +188,11 @@ def _two_lines(rows: Sequence[Sequence[str]]) -> Header | None:
         form = "yahoo_download" if all(map(_is_field, fields)) else None
         return Header(names, 3 if has_name else 2, levels, form, is_known=True)
     return None
+
+
+def _trimmed(row: Sequence[str]) -> Sequence[str]:
+    """Return cells without the empty ones at the end."""
+    return row[: max((place + 1 for place, cell in enumerate(row) if cell), default=0)]
 
 
 def _is_named(cell: str) -> bool:

@@ -24,7 +24,7 @@ from quant_pipeline.market.sources.files.plain_text import PlainCells, count_end
 from quant_pipeline.market.sources.files.raw_table import FIRST_LINES, Head, RawTable, UnreadableFileError
 from quant_pipeline.market.sources.files.rooms import content_of, read_into
 from quant_pipeline.market.sources.files.text_forms import LONGEST, KnownForms, TextForm
-from quant_pipeline.market.sources.files.text_rows import OTHER_END, has_mixed_ends, text_rows
+from quant_pipeline.market.sources.files.text_rows import has_mixed_ends, has_rows_of_lines, text_rows
 from quant_pipeline.market.sources.files.wide import stack_instruments
 from quant_pipeline.market.sources.files.workbooks import read_workbook
 
@@ -246,12 +246,13 @@ def _cells(text: str, separator: str, header: Header) -> tuple[pd.DataFrame, np.
         return _cells_line_by_line(below, separator, header)
     try:
         cells = _parsed(below, separator)
-        too_wide = cells.shape[1] > width and _has_content(cells.iloc[:, width:])
+        is_odd = cells.shape[1] > width and _has_content(cells.iloc[:, width:])
+        is_odd = is_odd or has_rows_of_lines(below, len(cells))
     except pd.errors.EmptyDataError:
-        cells, too_wide = pd.DataFrame(columns=range(width), dtype="str"), False
+        cells, is_odd = pd.DataFrame(columns=range(width), dtype="str"), False
     except pd.errors.ParserError:
-        too_wide = True
-    if too_wide:
+        is_odd = True
+    if is_odd:
         return _cells_line_by_line(below, separator, header)
     cells = cells.iloc[:, :width].reindex(columns=range(width))
     cells.columns = header.columns()
@@ -278,13 +279,13 @@ def _parsed(text: str, separator: str) -> pd.DataFrame:
 def _cells_line_by_line(
     below: str, separator: str, header: Header
 ) -> tuple[pd.DataFrame, np.ndarray, list[tuple[int, str]]]:
-    """Read lines below a header of which some have too many cells, or are cut: those are damaged, the others good."""
+    """Read lines below a header of which some are no rows or have too many cells: those are damaged, others good."""
     width, rows, lines, damaged = len(header.names), [], [], []
     for row in text_rows(below, separator, header.lines):
         if row.is_blank:
             continue
-        if row.is_cut or any(row.cells[width:]):
-            what = OTHER_END if row.is_cut else "more cells than the header has columns"
+        if row.fault or any(row.cells[width:]):
+            what = row.fault or "more cells than the header has columns"
             damaged.append((row.line, f"{what}: {separator.join(row.cells)[:60]!r}"))
         else:
             rows.append([*row.cells[:width], *[""] * (width - len(row.cells))])

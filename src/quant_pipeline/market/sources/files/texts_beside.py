@@ -16,7 +16,7 @@ from quant_pipeline.market.sources.files.first_lines import SEPARATORS, first_ro
 from quant_pipeline.market.sources.files.opening import open_table
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.raw_table import FIRST_LINES, UnreadableFileError, texts_of
-from quant_pipeline.market.sources.files.text_rows import OTHER_END, text_rows
+from quant_pipeline.market.sources.files.text_rows import text_rows
 
 _TYPED = (".parquet", ".pq", ".feather", ".xlsx")
 
@@ -73,15 +73,15 @@ def _chosen(columns: list[str], names: Mapping[str, str], ranked: Sequence[str],
 
 def _of_text(file: Path, names: Collection[str]) -> pd.DataFrame:
     text = decoded(unpacked(file.read_bytes(), file.name.lower()), None)
-    rows = [row for row in text_rows(text, _separator_of(text, names), strict=True) if not row.is_blank]
+    rows = [row for row in text_rows(text, _separator_of(text, names)) if not row.is_blank]
     if not rows:
         raise UnreadableFileError("is empty")
     # A title, or the line `sep=;` of Excel, may stand above the header.
     rows = rows[_best([row.cells for row in rows[:FIRST_LINES]], names) :]
     header, width = rows[0].cells, len(rows[0].cells)
     for row in rows:
-        if row.is_cut:
-            raise UnreadableFileError(f"is damaged: line {row.line} {OTHER_END}")
+        if row.fault:
+            raise UnreadableFileError(f"is damaged: line {row.line} {row.fault}")
         if any(row.cells[width:]):
             raise UnreadableFileError(f"is damaged: Expected {width} fields in line {row.line}, saw {len(row.cells)}")
     cells = [[*row.cells[:width], *[""] * (width - len(row.cells))] for row in rows[1:]]
