@@ -257,6 +257,24 @@ def test_cash_and_positions_add_up_to_the_net_asset_value_every_day():
     assert "partially_filled" in set(result.trades["status"])
 
 
+def test_more_corporate_actions_than_room_was_made_for_are_all_in_the_table():
+    sessions, names = pd.bdate_range("2020-01-01", periods=420), [f"I{number}" for number in range(10)]
+    cells = pd.MultiIndex.from_product([sessions, names], names=["date", "instrument"]).to_frame(index=False)
+    bars = cells.assign(open=10.0, high=10.0, low=10.0, close=10.0, volume=1e6)
+    actions = cells.assign(kind="cash_dividend", value=0.01)
+    market = TradingMarket.from_bars(bars, actions, sessions, MarketRules())
+    scores = pd.Series(np.arange(len(cells)) % 10, index=pd.MultiIndex.from_frame(cells), dtype="float64")
+    result = run_backtest(scores, market, StrategyRules(topk=10, n_drop=1), FREE, 100_000)
+    # Bought in the second session, held from the third on.
+    held = cells[cells["date"] >= sessions[2]]
+    assert len(held) > 4096
+    pd.testing.assert_frame_equal(
+        result.corporate_actions[["date", "instrument"]].sort_values(["date", "instrument"], ignore_index=True),
+        held.reset_index(drop=True),
+        check_dtype=False,
+    )
+
+
 def test_score_of_an_unknown_instrument_is_named():
     market = market_of({"A": [10.0] * 3}, {"A": [10.0] * 3})
     with pytest.raises(StrategyError, match="ZZZ has scores but no bars"):

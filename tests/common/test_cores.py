@@ -10,6 +10,7 @@ import pytest
 from quant_pipeline.common.cores import (
     KeptThreads,
     _cores_of_groups,
+    both_on_cores,
     each_beside,
     each_on_cores,
     map_on_cores,
@@ -43,6 +44,14 @@ def test_a_loop_uses_as_many_threads_as_there_are_cores(two_cores):
     together = threading.Barrier(2, timeout=60)
     # Only two threads at the same time pass the barrier.
     assert map_on_cores(lambda item: (together.wait(), item)[1], range(4)) == [0, 1, 2, 3]
+
+
+def test_two_functions_run_beside_each_other(two_cores):
+    together = threading.Barrier(2, timeout=10)
+    assert both_on_cores(lambda: (together.wait(), "market")[1], lambda: (together.wait(), "scores")[1]) == (
+        "market",
+        "scores",
+    )
 
 
 def test_threads_of_a_loop_divide_no_further(two_cores):

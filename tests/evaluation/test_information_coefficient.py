@@ -6,7 +6,15 @@ import pytest
 from scipy import stats
 from statsmodels.regression.linear_model import OLS
 
-from quant_pipeline.evaluation.information_coefficient import information_coefficients, rank_ic_t, summarise
+from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.evaluation import information_coefficient
+from quant_pipeline.evaluation.information_coefficient import (
+    LabelledRows,
+    information_coefficients,
+    rank_ic_t,
+    rank_information_coefficients,
+    summarise,
+)
 
 
 def series(rows, name):
@@ -40,6 +48,69 @@ def test_against_scipy_with_ties_and_missing_values():
 def test_a_session_with_two_pairs_does_not_count():
     coefficients = information_coefficients(series([[1, 2]], "score"), series([[1, 2]], "label"))
     assert coefficients["rank_ic"].isna().all()
+
+
+def by_session(scores, labels):
+    """Coefficients of scipy, session by session."""
+    pairs = pd.concat({"score": scores, "label": labels}, axis=1, join="inner").dropna()
+    found = {
+        day: (stats.pearsonr(*part.to_numpy().T)[0], stats.spearmanr(*part.to_numpy().T)[0])
+        for day, part in pairs.groupby("datetime")
+    }
+    return pd.DataFrame.from_dict(found, orient="index", columns=["ic", "rank_ic"]).rename_axis("datetime")
+
+
+@pytest.mark.parametrize("pairs_at_once", [1, 50, 2**16])
+def test_rows_may_lie_in_any_order_and_labels_may_be_of_others(monkeypatch, pairs_at_once):
+    monkeypatch.setattr(information_coefficient, "PAIRS_AT_ONCE", pairs_at_once)
+    random = np.random.default_rng(6)
+    scores, labels = (series(random.normal(size=(9, 20)), name) for name in ("score", "label"))
+    scores.iloc[::11] = np.nan
+    expected = by_session(scores, labels.iloc[5:170])
+    mixed = scores.sample(frac=1, random_state=7)
+    for given in (
+        scores,
+        mixed,
+        pd.Series(mixed.to_numpy(), pd.MultiIndex.from_tuples(mixed.index.tolist(), names=mixed.index.names)),
+    ):
+        found = information_coefficients(given, labels.iloc[5:170].sample(frac=1, random_state=8))
+        pd.testing.assert_frame_equal(found, expected, check_freq=False)
+        ranked = rank_information_coefficients(given, labels.iloc[5:170])
+        pd.testing.assert_series_equal(ranked, found["rank_ic"], check_exact=True)
+
+
+def test_several_scores_with_the_labels_of_the_same_rows_have_the_bits_of_each_alone():
+    random = np.random.default_rng(8)
+    labels = series(random.normal(size=(5, 12)), "label").iloc[3:]
+    all_scores = [series(random.normal(size=(5, 12)), "score") for _ in range(3)]
+    all_scores[1].iloc[:20] = np.nan
+    labelled = LabelledRows(all_scores[0].index, labels)
+    labelled.prepare()
+    for scores in all_scores:
+        pd.testing.assert_frame_equal(
+            labelled.coefficients(scores), information_coefficients(scores, labels), check_exact=True
+        )
+
+
+def test_an_infinite_value_leaves_its_session_alone_without_a_coefficient():
+    scores, labels = (series(np.random.default_rng(9).normal(size=(3, 10)), name) for name in ("score", "label"))
+    expected = information_coefficients(scores, labels)
+    scores.iloc[14] = np.inf
+    found = information_coefficients(scores, labels)
+    assert np.isnan(found["ic"].iloc[1])
+    pd.testing.assert_frame_equal(found.iloc[[0, 2]], expected.iloc[[0, 2]], check_exact=True)
+
+
+def test_without_a_pair_there_is_no_session():
+    scores = series([[1, 2, 3]], "score")
+    for left, right in ((scores, scores * np.nan), (scores.iloc[:0], scores), (scores * np.nan, scores)):
+        assert information_coefficients(left, right).to_dict() == {"ic": {}, "rank_ic": {}}
+
+
+def test_two_labels_of_a_row_are_refused():
+    labels = series([[1, 2, 3]], "label")
+    with pytest.raises(ModelError, match="I0 has two labels on 2020-01-06"):
+        information_coefficients(labels, pd.concat([labels, labels.iloc[:1]]))
 
 
 def test_summary_by_hand():

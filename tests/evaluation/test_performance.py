@@ -40,6 +40,11 @@ def test_profit_factor_is_gains_over_losses():
 
 def test_longest_drawdown_counts_sessions_below_the_high():
     assert performance.longest_drawdown(series(0.1, -0.1, 0.01, 0.01, 0.5, -0.1)) == 3
+    assert performance.longest_drawdown(series(-0.1, 0.2, 0.1, -0.1, 0.01)) == 2
+    assert performance.longest_drawdown(series(-0.1, 0.01, 0.5)) == 2
+    assert performance.longest_drawdown(series(-0.1, 0.01)) == 2
+    assert performance.longest_drawdown(series(0.1, 0.0, 0.1)) == 0
+    assert np.isnan(performance.longest_drawdown(series()))
 
 
 def test_calmar_is_annual_return_over_deepest_loss():

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.common.exceptions import ModelError
-from quant_pipeline.models.panel_rows import in_sessions, in_span, is_member, known_at_close, labels_of_rows
+from quant_pipeline.factors.label_lookup import labels_of_rows
+from quant_pipeline.models.panel_rows import in_sessions, in_span, is_member, known_at_close
 from quant_pipeline.models.panels import MemoryPanel, PanelView, blocks_of, session_starts, take_rows
 
 

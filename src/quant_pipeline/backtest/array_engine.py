@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.backtest.combination_kernels import combination_arrays, new_measured
-from quant_pipeline.backtest.result import N_POSITION_COLUMNS, N_SERIES, BacktestResult, build_result
+from quant_pipeline.backtest.result import N_POSITION_COLUMNS, N_SERIES, BacktestResult, RunRecords, build_result
 from quant_pipeline.backtest.session_loop import Counts, run_sessions
 from quant_pipeline.backtest.session_step import Records, Run, run_of
 from quant_pipeline.common.exceptions import StrategyError
@@ -21,7 +21,8 @@ from quant_pipeline.exchange.money import cash_to_ticks
 from quant_pipeline.exchange.rules import CostRules
 from quant_pipeline.strategy.rules import StrategyRules
 
-_FIRST_ROWS = 4096
+_FIRST_ROWS = 2**12
+_MOST_FIRST_ROWS = 2**18
 
 
 def run_backtest(
@@ -62,23 +63,29 @@ def run_backtest(
             "a score. Check the dates of the scores and the schedule."
         )
     cash = cash_to_ticks(initial_cash)
-    records = _new_records(len(market.sessions), (_FIRST_ROWS, _FIRST_ROWS, _FIRST_ROWS))
+    records = _new_records(len(market.sessions), _guess(len(market.sessions), min(rules.topk, len(market.instruments))))
     while True:
         counts = _run(run, cash, records)
         if all(count <= len(rows) for count, rows in zip(counts, records[:-1], strict=True)):
             break
         # The first run counted what it could not keep; the second has room for all of it.
         records = _new_records(len(market.sessions), counts)
-    fills, events, positions = (rows[:count] for count, rows in zip(counts, records[:-1], strict=True))
-    return build_result(market, cash, records.series, fills, events, positions)
+    fills, events, positions = (rows[:count].copy() for count, rows in zip(counts, records[:-1], strict=True))
+    return build_result(cash, records.series, RunRecords(market, fills, events, positions))
+
+
+def _guess(n_sessions: int, held: int) -> Counts:
+    """Guess rows of fills, corporate actions and positions; those that nothing is written to take no memory."""
+    fills, positions = (max(min(n_sessions * rows, _MOST_FIRST_ROWS), _FIRST_ROWS) for rows in (held, 2 * held))
+    return fills, _FIRST_ROWS, positions
 
 
 def _new_records(n_sessions: int, counts: Counts) -> Records:
     n_fills, n_events, n_positions = counts
     return Records(
-        np.zeros((n_fills, N_FILL_COLUMNS), dtype=np.int64),
-        np.zeros((n_events, N_EVENT_COLUMNS), dtype=np.int64),
-        np.zeros((n_positions, N_POSITION_COLUMNS), dtype=np.int64),
+        np.empty((n_fills, N_FILL_COLUMNS), dtype=np.int64),
+        np.empty((n_events, N_EVENT_COLUMNS), dtype=np.int64),
+        np.empty((n_positions, N_POSITION_COLUMNS), dtype=np.int64),
         np.zeros((n_sessions, N_SERIES), dtype=np.int64),
     )
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +29,20 @@ N_SERIES = N_TOTALS + 1
 N_POSITION_COLUMNS = 4
 
 
+class RunRecords(NamedTuple):
+    """What a run has written down, from which its tables are made.
+
+    ``fills``, ``events`` (corporate actions) and ``positions`` are the used rows of the records, and ``labels`` are
+    columns of the trades that the records do not have.
+    """
+
+    market: TradingMarket
+    fills: npt.NDArray[np.int64]
+    events: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int64]
+    labels: Mapping[str, Any] = MappingProxyType({})
+
+
 @dataclass(frozen=True)
 class BacktestResult:
     """Outcome of one exact backtest. Amounts are in the currency: prices to a hundredth of a cent, cash in whole cents.
@@ -43,15 +61,9 @@ class BacktestResult:
         Value bought plus value sold in each session, as a fraction of the previous net asset value.
     held
         Number of positions after each close.
-    positions
-        ``date``, ``instrument``, ``quantity``, ``sessions_held``, ``price`` (last known close), ``value``, after each
-        close.
-    trades
-        One row per order: ``date`` (execution session), ``decided`` (decision session), ``instrument``, ``side``,
-        ``quantity``, ``requested``, ``price``, ``market_price``, ``fee``, ``status``, ``message``, ``reason``.
-    corporate_actions
-        What happened to holdings: ``date``, ``instrument``, ``kind``, ``quantity_before``, ``quantity_after``,
-        ``amount``.
+    records
+        What `positions`, `trades` and `corporate_actions` are made of when they are asked for: many backtests are run
+        for their net asset value alone.
     """
 
     initial_cash: float
@@ -61,9 +73,33 @@ class BacktestResult:
     slippage: pd.Series
     turnover: pd.Series
     held: pd.Series
-    positions: pd.DataFrame
-    trades: pd.DataFrame
-    corporate_actions: pd.DataFrame
+    records: RunRecords = field(repr=False)
+
+    @cached_property
+    def positions(self) -> pd.DataFrame:
+        """Holdings after each close.
+
+        Columns are ``date``, ``instrument``, ``quantity``, ``sessions_held``, ``price`` (last known close) and
+        ``value``.
+        """
+        return _positions(self.records.market, self.records.positions)
+
+    @cached_property
+    def trades(self) -> pd.DataFrame:
+        """One row per order.
+
+        Columns are ``date`` (execution session), ``decided`` (decision session), ``instrument``, ``side``,
+        ``quantity``, ``requested``, ``price``, ``market_price``, ``fee``, ``status``, ``message`` and ``reason``.
+        """
+        return _trades(self.records.market, self.records.fills).assign(**self.records.labels)
+
+    @cached_property
+    def corporate_actions(self) -> pd.DataFrame:
+        """What happened to holdings.
+
+        Columns are ``date``, ``instrument``, ``kind``, ``quantity_before``, ``quantity_after`` and ``amount``.
+        """
+        return _corporate_actions(self.records.market, self.records.events)
 
     @property
     def returns(self) -> pd.Series:
@@ -87,33 +123,24 @@ class BacktestResult:
         return values if self.turnover.iloc[0] > 0 else values.iloc[1:]
 
 
-def build_result(
-    market: TradingMarket,
-    cash: int,
-    series: npt.NDArray[np.int64],
-    fills: npt.NDArray[np.int64],
-    events: npt.NDArray[np.int64],
-    positions: npt.NDArray[np.int64],
-) -> BacktestResult:
-    """Build the result from the records of a run.
+def build_result(cash: int, series: npt.NDArray[np.int64], records: RunRecords) -> BacktestResult:
+    """Build the result from what a run has written down.
 
     Parameters
     ----------
-    market
-        The market that was traded.
     cash
         Initial cash, ticks.
     series
         Sessions × :data:`N_SERIES`, ticks.
-    fills, events, positions
-        Used rows of the records.
+    records
+        The market that was traded, and what happened.
     """
     value = series[:, NET_ASSET_VALUE]
     previous = np.concatenate([[cash], value[:-1]])
     traded = np.diff(series[:, BOUGHT] + series[:, SOLD], prepend=0)
 
     def per_session(values: npt.NDArray[np.float64] | npt.NDArray[np.int64], name: str) -> pd.Series:
-        return pd.Series(values, index=market.sessions, name=name)
+        return pd.Series(values, index=records.market.sessions, name=name)
 
     return BacktestResult(
         initial_cash=float(ticks_to_float(cash)),
@@ -123,9 +150,7 @@ def build_result(
         slippage=per_session(ticks_to_float(np.diff(series[:, SLIPPAGE], prepend=0)), "slippage"),
         turnover=per_session(traded / previous, "turnover"),
         held=per_session(series[:, HELD], "held"),
-        positions=_positions(market, positions),
-        trades=_trades(market, fills),
-        corporate_actions=_corporate_actions(market, events),
+        records=records,
     )
 
 

@@ -19,7 +19,7 @@ from functools import cache, partial
 from itertools import chain, islice, repeat
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 from quant_pipeline.common.control_groups import GROUPS, OWN, read_of_groups
 
@@ -55,6 +55,13 @@ def on_one_core() -> Iterator[None]:
 def map_on_cores(function: Callable[[Item], Result], items: Iterable[Item], most: int | None = None) -> list[Result]:
     """Call a function for every item, on all cores that there are; see `each_on_cores`."""
     return list(each_on_cores(function, items, most))
+
+
+def both_on_cores(first: Callable[[], Item], second: Callable[[], Result]) -> tuple[Item, Result]:
+    """Call two functions, on two cores where there are; see `each_on_cores`."""
+    calls: list[Callable[[], Any]] = [first, second]
+    item, result = map_on_cores(lambda call: call(), calls)
+    return item, result
 
 
 def each_on_cores(

@@ -226,12 +226,12 @@ def max_drawdown(returns: pd.Series) -> float:
 
 
 def longest_drawdown(returns: pd.Series) -> float:
-    """Largest number of consecutive sessions below an earlier high."""
-    if returns.isna().any():
+    """Largest number of consecutive sessions below an earlier high; NaN of nothing."""
+    if returns.isna().any() or returns.empty:
         return float("nan")
-    below = drawdowns(returns) < 0
-    runs = below.groupby((~below).cumsum()).sum()
-    return float(runs.max())
+    # Between two sessions at the height all are below it; so they are before the first and behind the last one.
+    at_height = np.flatnonzero(~(drawdowns(returns).to_numpy() < 0))
+    return float(np.diff(at_height, prepend=-1, append=len(returns)).max() - 1)
 
 
 def calmar_ratio(returns: pd.Series) -> float:

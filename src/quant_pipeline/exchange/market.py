@@ -194,23 +194,26 @@ class TradingMarket:
         # A label occurs in thousands of rows, and is looked up once. The last place is that of a missing label.
         (dates, names), (date_codes, name_codes) = scores.index.levels, scores.index.codes
         is_inside = np.append(np.asarray((dates >= self.sessions[0]) & (dates <= self.sessions[-1])), False)
-        inside = is_inside[date_codes]
-        rows = np.append(self.sessions.get_indexer(pd.DatetimeIndex(dates)), -1)[date_codes[inside]]
-        columns = np.append(self.instruments.get_indexer(names), -1)[name_codes[inside]]
+        values = scores.to_numpy(dtype=np.float64)
+        if not is_inside[:-1].all() or (date_codes < 0).any():
+            inside = np.flatnonzero(is_inside[date_codes])
+            date_codes, name_codes, values = date_codes[inside], name_codes[inside], values[inside]
+        rows = np.append(self.sessions.get_indexer(pd.DatetimeIndex(dates)), -1)[date_codes]
+        columns = np.append(self.instruments.get_indexer(names), -1)[name_codes]
         if (rows < 0).any():
-            stray = scores.index[inside][rows < 0][0][0]
+            stray = dates[date_codes[rows < 0][0]]
             raise StrategyError(
                 f"Scores are dated {stray.date()}, which is no session. Correct the prediction's dates."
             )
         if (columns < 0).any():
-            stray = scores.index[inside][columns < 0][0][1]
+            code = name_codes[columns < 0][0]
+            stray = names[code] if code >= 0 else None
             raise StrategyError(
                 f"Instrument {stray} has scores but no bars. Remove it from the universe or add its bars."
             )
         cells = rows * len(self.instruments) + columns
         if _any_twice(cells, len(self.sessions) * len(self.instruments)):
             raise StrategyError("A session scores an instrument twice. Keep one score per (datetime, instrument).")
-        values = scores.to_numpy(dtype=np.float64)[inside]
         matrix = np.full((len(self.sessions), len(self.instruments)), np.nan)
         matrix.ravel()[cells] = np.where(np.isfinite(values), values, np.nan)
         return matrix

@@ -187,9 +187,10 @@ def stated_label(scores: pd.DataFrame) -> str:
     str
         The distinct labels, separated by `BETWEEN`; empty when a row does not state its own.
     """
-    if "label" not in scores.columns or scores["label"].isna().any() or scores["label"].eq("").any():
+    if "label" not in scores.columns:
         return ""
-    return BETWEEN.join(sorted(scores["label"].unique()))
+    stated = pd.Series(scores["label"].unique())
+    return "" if stated.isna().any() or stated.eq("").any() else BETWEEN.join(sorted(stated))
 
 
 def require_price(named: str, stated: str, deal_price: DealPrice, *, remedy: str, trained: str) -> None:

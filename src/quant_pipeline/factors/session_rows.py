@@ -46,13 +46,14 @@ class SessionRows:
         return None if together else np.argsort(self._days, kind="stable")
 
     @cached_property
-    def _starts(self) -> Codes:
+    def starts(self) -> Codes:
+        """First row of each session and, behind them, the number of rows, where the rows lie by session."""
         days = self._days if self._order is None else self._days[self._order]
         return np.append(np.flatnonzero(np.diff(days, prepend=-2)), len(days)).astype(np.int64)
 
     @cached_property
     def _longest(self) -> int:
-        return int(np.diff(self._starts).max(initial=0))
+        return int(np.diff(self.starts).max(initial=0))
 
     @cached_property
     def _counted(self) -> npt.NDArray[np.uint8]:
@@ -75,7 +76,7 @@ class SessionRows:
         column = self._ordered(self.compared(values))
         ranks = np.empty_like(column)
         entries.rank_in_sessions(
-            column, column.view(np.uint64), self._starts, _lowest(values), int(as_share), self._space(), ranks
+            column, column.view(np.uint64), self.starts, _lowest(values), int(as_share), self._space(), ranks
         )
         if self._order is None:
             return ranks
@@ -87,13 +88,13 @@ class SessionRows:
         column = self.compared(values)
         column[~np.isfinite(column)] = np.nan
         column, scaled = self._ordered(column), self._room(out)
-        entries.scale_in_sessions(column, self._starts, int(robust), np.empty(self._longest), scaled)
+        entries.scale_in_sessions(column, self.starts, int(robust), np.empty(self._longest), scaled)
         self._put(scaled, out)
 
     def fill(self, column: Floats) -> None:
         """Fill a column in place; see `kernels.sessions.fill_in_sessions`."""
         values = self._ordered(column)
-        entries.fill_in_sessions(values, self._counted, self._starts)
+        entries.fill_in_sessions(values, self._counted, self.starts)
         self._put(values, column)
 
     def _ordered(self, column: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Which rows of a panel are meant: by session, by membership, by label.
+"""Which rows of a panel are meant: by session, by membership.
 
 A panel of fifty million rows is looked up by the codes of its index in a grid of sessions and instruments; a hash table
 of its rows would take more memory than their features.
@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models.panels import FeaturePanel, Features, MemoryPanel, PanelView, as_panel
 
 Places = npt.NDArray[np.intp]
@@ -54,45 +53,6 @@ def is_member(index: pd.MultiIndex, members: pd.DataFrame) -> npt.NDArray[np.boo
     grid = np.zeros(index.levshape, dtype=bool)
     grid[session[known], instrument[known]] = True
     return np.asarray(grid[index.codes[0], index.codes[1]])
-
-
-def labels_of_rows(index: pd.MultiIndex, labels: pd.Series) -> pd.Series:
-    """Return the label of every row of a panel; NaN where there is none.
-
-    Parameters
-    ----------
-    index
-        Of the panel, ``(datetime, instrument)``.
-    labels
-        On the same kind of index, each of its rows once.
-
-    Raises
-    ------
-    ModelError
-        When a row has two labels.
-    """
-    if not _is_unique(labels.index):
-        twice = labels.index[labels.index.duplicated()][0]
-        raise ModelError(f"{twice[1]} has two labels on {twice[0]:%Y-%m-%d}; give each instrument one in a session")
-    session, instrument = (
-        level.get_indexer(own)[codes]
-        for level, own, codes in zip(index.levels, labels.index.levels, labels.index.codes, strict=True)
-    )
-    known = (session >= 0) & (instrument >= 0)
-    values = labels.to_numpy(dtype=np.float32 if labels.dtype == np.float32 else np.float64, na_value=np.nan)
-    grid = np.full(index.levshape, np.nan, dtype=values.dtype)
-    grid[session[known], instrument[known]] = values[known]
-    return pd.Series(grid[index.codes[0], index.codes[1]], index=index, name=labels.name)
-
-
-def _is_unique(index: pd.MultiIndex) -> bool:
-    """Return whether no row of a panel comes twice; pandas would ask a hash table of all rows."""
-    known = (index.codes[0] >= 0) & (index.codes[1] >= 0)
-    if not known.all():
-        return bool(index.is_unique)
-    seen = np.zeros(index.levshape, dtype=bool)
-    seen[index.codes[0], index.codes[1]] = True
-    return int(np.count_nonzero(seen)) == len(index)
 
 
 def _places_of(level: pd.Index, values: pd.Series) -> Places:

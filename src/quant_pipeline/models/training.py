@@ -11,13 +11,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.factors.label_lookup import labels_of_rows
 from quant_pipeline.factors.processors import BLOCK, CrossSectionalRank, ProcessorChain
 from quant_pipeline.models.bundle import BundleFacts, ModelBundle, make_bundle
 from quant_pipeline.models.digests import KnownTables
 from quant_pipeline.models.fingerprint import CONTINUED, PARTS, VERSIONS, changes, fingerprint
 from quant_pipeline.models.fitted import Samples
 from quant_pipeline.models.fitting import fit_model
-from quant_pipeline.models.panel_rows import in_sessions, in_span, is_member, labels_of_rows
+from quant_pipeline.models.panel_rows import in_sessions, in_span, is_member
 from quant_pipeline.models.panels import FeaturePanel, Features, PanelView, as_panel, rows_of_windows, take_rows
 from quant_pipeline.models.processed import ProcessedPanel
 

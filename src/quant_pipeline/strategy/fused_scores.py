@@ -68,8 +68,8 @@ def score_table(scores: npt.NDArray[np.float64]) -> ScoreTable:
     exact = np.ascontiguousarray(np.where(np.isfinite(scores), scores, np.nan).transpose(1, 0, 2))
     n_sessions, n_models, n_instruments = exact.shape
     rough = np.full((n_sessions, n_models, padded_width(n_instruments)), np.nan, dtype=np.float32)
-    rough[:, :, :n_instruments] = np.clip(exact, -_ROUGH_LARGEST, _ROUGH_LARGEST)
-    largest = np.abs(np.nan_to_num(exact, nan=0.0)).max(axis=(1, 2), initial=0.0)
+    np.clip(exact, -_ROUGH_LARGEST, _ROUGH_LARGEST, out=rough[:, :, :n_instruments], casting="same_kind")
+    largest = np.fmax.reduce(np.abs(exact), axis=(1, 2), initial=0.0)
     return ScoreTable(exact, rough, np.asarray(largest, dtype=np.float64))
 
 

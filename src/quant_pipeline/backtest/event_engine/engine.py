@@ -7,7 +7,6 @@ the very kernels of the array engine, so a daily strategy earns the same in both
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from decimal import Decimal
 from typing import Protocol
 
@@ -20,7 +19,7 @@ from quant_pipeline.backtest.event_engine.exchange import Bars, EventExchange
 from quant_pipeline.backtest.event_engine.market_view import DeliveredData, MarketView
 from quant_pipeline.backtest.event_engine.minute_bars import minutes_of, order_minutes
 from quant_pipeline.backtest.event_engine.orders import CancelOrders, EventOrder, OrderKind, PlacedOrder
-from quant_pipeline.backtest.result import N_POSITION_COLUMNS, BacktestResult, build_result
+from quant_pipeline.backtest.result import N_POSITION_COLUMNS, BacktestResult, RunRecords, build_result
 from quant_pipeline.common.exceptions import StrategyError
 from quant_pipeline.exchange.kernels import N_EVENT_COLUMNS, N_FILL_COLUMNS
 from quant_pipeline.exchange.market import TradingMarket, bar_matrices
@@ -144,20 +143,19 @@ class _EventRun:
         self._react(SessionPhase.CLOSE, t, closed)
 
     def result(self) -> BacktestResult:
-        """Build the tables of the run."""
+        """Put together what the run has written down."""
         account = self.account
         fills = np.array(account.fills, dtype=np.int64).reshape(-1, N_FILL_COLUMNS)
         events = np.array(account.events, dtype=np.int64).reshape(-1, N_EVENT_COLUMNS)
         positions = np.array(account.positions, dtype=np.int64).reshape(-1, N_POSITION_COLUMNS)
-        result = build_result(self.market, self.cash, account.series, fills, events, positions)
         placed, times, kinds, reasons = zip(*account.labels, strict=True) if account.labels else ((), (), (), ())
-        trades = result.trades.assign(
-            decided=self.market.sessions[list(placed)],
-            time=pd.DatetimeIndex(times),
-            kind=pd.Series(kinds, dtype="str"),
-            reason=pd.Series(reasons, dtype="str"),
-        )
-        return replace(result, trades=trades)
+        labels = {
+            "decided": self.market.sessions[list(placed)],
+            "time": pd.DatetimeIndex(times),
+            "kind": pd.Series(kinds, dtype="str"),
+            "reason": pd.Series(reasons, dtype="str"),
+        }
+        return build_result(self.cash, account.series, RunRecords(self.market, fills, events, positions, labels))
 
     def _run_minutes(self, t: int, rows: pd.DataFrame) -> pd.Timestamp:
         """Run the minutes of a session and return the end of the last: by then its closing price may be known."""

@@ -1,19 +1,18 @@
 """Nodes of the backtest: one exact backtest for each combination of models."""
 
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
-import numpy as np
 import pandas as pd
 
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.event_engine.engine import run_events
 from quant_pipeline.backtest.event_engine.rebalance_strategy import RebalanceStrategy
-from quant_pipeline.backtest.result import BacktestResult
-from quant_pipeline.common.cores import map_on_cores
-from quant_pipeline.evaluation.information_coefficient import information_coefficients, summarise
+from quant_pipeline.common.cores import both_on_cores, map_on_cores
+from quant_pipeline.evaluation.information_coefficient import summarise
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.labels import require_price, stated_label
 from quant_pipeline.market.currencies import unit_of_amounts
+from quant_pipeline.pipelines.backtest.combination_scores import CombinationScores
 from quant_pipeline.pipelines.backtest.facts import decisive_parameters, digest_of_nav, hash_of_parameters
 from quant_pipeline.pipelines.backtest.figures import compose_equity_curve, draw_equity_picture
 from quant_pipeline.pipelines.backtest.measuring import measure_backtest
@@ -35,6 +34,15 @@ COMPARED = (
     "information_ratio",
 )
 """Measures by which combinations are compared, see `evaluation.performance`."""
+
+
+class _Traded(NamedTuple):
+    """A combination that was backtested; ``row`` is that of the comparison."""
+
+    nav: pd.DataFrame
+    performance: dict[str, float]
+    row: dict[str, Any]
+    trades_and_positions: tuple[pd.DataFrame, pd.DataFrame] | None
 
 
 @takes_records(tables=MarketTables, rules=TradingRules)
@@ -81,7 +89,11 @@ def backtest_combinations(
         When its scores do not state what they predict.
     """
     calendar = pd.DatetimeIndex(tables.sessions["date"])
-    market = tables.market_of(calendar[calendar >= fused_scores["datetime"].min()], rules)
+    market, combinations = both_on_cores(
+        lambda: tables.market_of(calendar[calendar >= fused_scores["datetime"].min()], rules),
+        lambda: CombinationScores(fused_scores, labels["label"]),
+    )
+    combinations.prepare()
     benchmark, cash = tables.benchmark_levels(market), rules.account.initial_cash
     blocks = {name: getattr(rules, name) for name in ("strategy", "market_rules", "cost_rules", "account")}
     blocks |= {"ensemble": ensemble, "backtest": backtest}
@@ -91,17 +103,16 @@ def backtest_combinations(
         "bundles": bundles_behind(ensemble_weight_history, ensemble.default),
     }
 
-    def trade(name: str) -> tuple[pd.DataFrame, dict[str, float], dict[str, Any], BacktestResult | None]:
-        """Backtest one combination, on one core; the tables of its trades are kept of the default one alone."""
-        table = _rows_of(fused_scores, name)
+    def trade(name: str) -> _Traded:
+        """Backtest one combination, on one core; tables of trades and positions are made of the default one alone."""
+        scores = combinations.scores(name)
         require_price(
             f"combination '{name}'",
-            stated_label(table),
+            stated_label(combinations.table(name)),
             rules.market_rules.deal_price,
             remedy="predict again: `kedro run --pipelines training,ensemble`",
             trained="train for it: `kedro run --pipelines features,training,ensemble`",
         )
-        scores = table.set_index(["datetime", "instrument"])["score"]
         match backtest.engine:
             case "event":
                 rebalancing = RebalanceStrategy(market, rules.strategy, rules.cost_rules)
@@ -113,7 +124,7 @@ def backtest_combinations(
             case unknown:
                 assert_never(unknown)
         nav, performance = measure_backtest(result, benchmark, rules.market_rules.risk_free_rate)
-        information = summarise(information_coefficients(scores, labels["label"]))
+        information = summarise(combinations.labelled(scores).coefficients(scores))
         combination = ensemble.enabled[name]
         row = {
             "combination": name,
@@ -123,16 +134,17 @@ def backtest_combinations(
             "icir": information["rank_icir"],
             **{key: performance[key] for key in COMPARED},
         }
-        return nav, performance, row, result if name == ensemble.default else None
+        tables_of_run = (result.trades, result.positions) if name == ensemble.default else None
+        return _Traded(nav, performance, row, tables_of_run)
 
     traded = dict(zip(ensemble.enabled, map_on_cores(trade, ensemble.enabled), strict=True))
-    nav, performance, _, result = traded[ensemble.default]
-    assert result is not None
-    facts["nav"] = digest_of_nav(nav)
-    curves = [own[["date", "nav"]].assign(combination=name) for name, (own, *_) in traded.items()]
-    comparison = pd.DataFrame([row for *_, row, _ in traded.values()])
+    shown = traded[ensemble.default]
+    assert shown.trades_and_positions is not None
+    facts["nav"] = digest_of_nav(shown.nav)
+    curves = [each.nav[["date", "nav"]].assign(combination=name) for name, each in traded.items()]
+    comparison = pd.DataFrame([each.row for each in traded.values()])
     combination_nav = pd.concat(curves, ignore_index=True)[["date", "combination", "nav"]]
-    return nav, result.trades, result.positions, performance, comparison, combination_nav, facts
+    return shown.nav, *shown.trades_and_positions, shown.performance, comparison, combination_nav, facts
 
 
 def draw_backtest(
@@ -161,10 +173,3 @@ def draw_backtest(
         compose_equity_curve(backtest_nav, ensemble.default, account.name, currency),
         draw_equity_picture(backtest_nav, ensemble.default, currency),
     )
-
-
-def _rows_of(fused_scores: pd.DataFrame, combination: str) -> pd.DataFrame:
-    """Return the rows of a combination; those that follow one another are not copied."""
-    places = np.flatnonzero(fused_scores["combination"] == combination)
-    together = len(places) > 0 and places[-1] - places[0] + 1 == len(places)
-    return fused_scores.iloc[places[0] : places[-1] + 1] if together else fused_scores.iloc[places]
