@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -102,28 +102,52 @@ class Samples:
         """Which remembers where its sessions begin: a block looks that up, and does not compare all rows for it."""
         return as_panel(self.panel)
 
-    def batches(self, size: int) -> Iterator[tuple[slice, Floats]]:
-        """Yield as `blocks`, but always as many rows, and the rest at the end: sums of batches are the same everywhere.
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Yield all rows, always as many at once, and the rest at the end: sums of batches are the same everywhere.
 
-        An array is not used again for another batch.
+        A block of the panel is read here, and what a batch takes of it by who asks for its values.
         """
-        batch = np.empty((min(size, len(self.rows)), len(self.factors)), dtype=np.float32)
-        done = filled = 0
-        for _, block in self.blocks():
-            used = 0
-            while used < len(block):
-                if not filled and len(block) - used >= size:
-                    yield slice(done, done + size), block[used : used + size]
-                    done, used = done + size, used + size
-                    continue
-                count = min(len(block) - used, len(batch) - filled)
-                batch[filled : filled + count] = block[used : used + count]
+        done, filled, pieces = 0, 0, list[_Piece]()
+        for part in self.parts():
+            needed = rows_of_windows(self._source, self.rows[part], 1)
+            factors = self._source.read(needed).to_numpy(dtype=np.float32).T
+            used, rows = 0, self.rows[part] - needed.start
+            while used < len(rows):
+                count = min(len(rows) - used, size - filled)
+                pieces.append(_Piece(factors, rows[used : used + count]))
                 used, filled = used + count, filled + count
-                if filled == len(batch):
-                    yield slice(done, done + filled), batch
-                    done, filled, batch = done + filled, 0, np.empty_like(batch)
+                if filled == size:
+                    yield Batch(slice(done, done + size), pieces)
+                    done, filled, pieces = done + size, 0, []
         if filled:
-            yield slice(done, done + filled), batch[:filled]
+            yield Batch(slice(done, done + filled), pieces)
+
+
+class _Piece(NamedTuple):
+    """Rows of a block of features ``(factor, row)``."""
+
+    factors: Floats
+    rows: npt.NDArray[np.int64]
+
+
+class Batch(NamedTuple):
+    """Some rows after the others: their places among all, and where their features are."""
+
+    places: slice
+    pieces: list[_Piece]
+
+    def values(self) -> Floats:
+        """Return features ``(factor, row)``; rows that follow one another in a block are not copied."""
+        factors, rows = self.pieces[0]
+        if len(self.pieces) == 1 and (np.diff(rows) == 1).all():
+            return factors[:, rows[0] : rows[-1] + 1]
+        values = np.empty((len(factors), self.places.stop - self.places.start), dtype=np.float32)
+        first = 0
+        for factors, rows in self.pieces:
+            for column, into in zip(factors, values[:, first : first + len(rows)], strict=True):
+                np.take(column, rows, out=into, mode="clip")  # Without a buffer between, as there is for "raise".
+            first += len(rows)
+        return values
 
 
 class FittedModel(Protocol):

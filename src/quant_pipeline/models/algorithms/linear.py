@@ -94,9 +94,9 @@ class FittedLinear:
         return score
 
     def _score(self, part: slice, values: Floats) -> tuple[slice, Vector]:
-        score = np.full(len(values), self._intercept)
+        score = np.full(values.shape[1], self._intercept)
         # Summed column by column: a matrix product may round differently for another number of rows.
-        for column, coefficient in zip(np.ascontiguousarray(values.T), self._coefficients, strict=True):
+        for column, coefficient in zip(values, self._coefficients, strict=True):
             score += column.astype(np.float64) * coefficient
         return part, score
 
@@ -217,17 +217,20 @@ def _moments(samples: Samples) -> _Moments:
 def _sum_block(labels: Floats, part: slice, values: Floats) -> tuple[int, Vector, npt.NDArray[np.float64]]:
     """Return number of rows, means and sums of centred products; labels are the last column."""
     _require_finite(values)
-    block = np.empty((len(values), values.shape[1] + 1))
-    block[:, :-1], block[:, -1] = values, labels[part]
+    block = np.empty((values.shape[1], len(values) + 1))
+    block[:, :-1], block[:, -1] = values.T, labels[part]
     means = block.mean(axis=0)
     block -= means
     return len(block), means, block.T @ block
 
 
 def _each_block(samples: Samples, function: Callable[[slice, Floats], Result], size: int) -> Iterator[Result]:
-    """Call a function for the places of some rows after the others, and for their features, on all cores."""
+    """Call a function for the places of some rows and their features ``(factor, row)``, on all cores, in their order.
+
+    Each core reads the features of its own rows.
+    """
     batches = samples.batches(size)
-    return each_on_cores(lambda batch: function(*batch), batches, MOST_AT_ONCE, few_ahead=True)
+    return each_on_cores(lambda batch: function(batch.places, batch.values()), batches, MOST_AT_ONCE, few_ahead=True)
 
 
 def _require_finite(values: Floats) -> None:
