@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -205,7 +206,8 @@ def _moments(samples: Samples) -> _Moments:
     """
     count, size = 0, len(samples.factors) + 1
     means, products = np.zeros(size), np.zeros((size, size))
-    for rows, of_block, summed in _each_block(samples, partial(_sum_block, samples.labels), ROWS_AT_ONCE):
+    summing = partial(_sum_block, _Room(min(ROWS_AT_ONCE, len(samples.rows)), size), samples.labels)
+    for rows, of_block, summed in _each_block(samples, summing, ROWS_AT_ONCE):
         gap = of_block - means
         between = gap * np.sqrt(count * rows / (count + rows))
         products += summed + np.outer(between, between)
@@ -214,10 +216,17 @@ def _moments(samples: Samples) -> _Moments:
     return _Moments(means[:-1], products[:-1, :-1].copy(), products[:-1, -1].copy())
 
 
-def _sum_block(labels: Floats, part: slice, values: Floats) -> tuple[int, Vector, npt.NDArray[np.float64]]:
+class _Room(threading.local):
+    """Room for a block of doubles, one for each thread: those that ask the system for memory wait for each other."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self.block = np.empty((rows, columns))
+
+
+def _sum_block(room: _Room, labels: Floats, part: slice, values: Floats) -> tuple[int, Vector, npt.NDArray[np.float64]]:
     """Return number of rows, means and sums of centred products; labels are the last column."""
     _require_finite(values)
-    block = np.empty((values.shape[1], len(values) + 1))
+    block = room.block[: values.shape[1]]
     block[:, :-1], block[:, -1] = values.T, labels[part]
     means = block.mean(axis=0)
     block -= means
