@@ -22,6 +22,7 @@ from scale_report import Settings, fuse, report
 
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.combination_engine import CombinationSearch, all_combinations, run_combinations
+from quant_pipeline.common.allocation import give_back_what_is_free, keep_large_blocks
 from quant_pipeline.common.cores import on_one_core
 from quant_pipeline.datasets.atomic import ParquetTable
 from quant_pipeline.datasets.panel import YearlyPanel
@@ -63,6 +64,7 @@ class Meter:
         """
         begin, outer, self._within = time.process_time(), self._within, 0.0
         gc.collect()
+        give_back_what_is_free()
         Path("/proc/self/clear_refs").write_text("5")
         before, start = _resident("VmRSS"), time.process_time()
         done = work(*arguments, **named)
@@ -236,4 +238,6 @@ def measure(n_names: int, years: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    # As the process of a run does.
+    keep_large_blocks()
     print(json.dumps(measure(int(sys.argv[1]), int(sys.argv[2]))))

@@ -17,6 +17,7 @@ from quant_pipeline.project.context import ProjectContext
 from quant_pipeline.project.hooks import (
     LEFT_OUT,
     AccountGuardHooks,
+    AllocationHooks,
     ClusterHooks,
     CollectionHooks,
     ErrorHooks,
@@ -43,6 +44,7 @@ if "kedro.framework.cli.cli" in sys.modules:
 # before it is reported.
 HOOKS = (
     KernelHooks(),
+    AllocationHooks(),
     CollectionHooks(),
     ResultHooks(),
     SummaryHooks(),

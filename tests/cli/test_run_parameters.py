@@ -1,5 +1,7 @@
 """What `kedro run --params` understands, how unknown names are refused, and with which status it ends."""
 
+from types import SimpleNamespace
+
 import click
 import pytest
 from kedro.framework import project
@@ -8,6 +10,7 @@ from kedro.pipeline import node, pipeline
 
 from quant_pipeline.cli.options import read_parameters
 from quant_pipeline.cli.run_command import end_with_status, run, tell_unknown_names
+from quant_pipeline.common import allocation
 from quant_pipeline.common.exceptions import ConfigurationError
 
 
@@ -79,3 +82,14 @@ def test_a_run_ends_with_the_status_that_execution_returns(result, status):
     with pytest.raises(SystemExit) as ended:
         command.main([])
     assert ended.value.code == status
+
+
+def test_the_process_of_a_run_keeps_large_blocks_whatever_becomes_of_it(monkeypatch):
+    asked = []
+    library = SimpleNamespace(mallopt=lambda *setting: asked.append(setting) or 1)
+    monkeypatch.setattr(allocation, "_keeping", [])
+    monkeypatch.setattr(allocation, "_has_own_settings", lambda: False)
+    monkeypatch.setattr(allocation, "_gnu_library", lambda: library)
+    with pytest.raises(TypeError, match="positional"):
+        run.callback()
+    assert asked == [(-3, 2**28), (-1, 2**30)]

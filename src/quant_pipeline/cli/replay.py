@@ -4,6 +4,7 @@ import click
 
 from quant_pipeline.cli.options import ProjectCommand, env_option, quiet
 from quant_pipeline.cli.sessions import Place, open_session
+from quant_pipeline.common.allocation import keep_large_blocks
 from quant_pipeline.common.exceptions import ConfigurationError
 
 
@@ -24,6 +25,7 @@ def replay(metadata: Place, start: str, end: str, env: str | None) -> None:
     sessions = TradingCalendar.of(calendar, pd.Timestamp(start), pd.Timestamp(end)).sessions
     if sessions.empty:
         raise ConfigurationError(f"there is no session of {calendar} from {start} to {end}; choose a wider range")
+    keep_large_blocks()
     with quiet():
         for day in track(sessions, "replaying sessions"):
             with open_session(metadata, env, as_of=f"{day:%Y-%m-%d}") as session:

@@ -12,6 +12,7 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 
 from quant_pipeline.cli.options import read_parameters
+from quant_pipeline.common.allocation import keep_large_blocks
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.exit_status import ExitStatus
 from quant_pipeline.common.storage_errors import KnownErrorsInOneLine
@@ -84,6 +85,17 @@ def end_with_status(callback: Callable[..., Any]) -> Callable[..., Any]:
     return ending
 
 
+def keep_memory(callback: Callable[..., Any]) -> Callable[..., Any]:
+    """Let the process of a run keep the memory of large results for the next ones; it ends with the run."""
+
+    @wraps(callback)
+    def keeping(*arguments: Any, **options: Any) -> Any:
+        keep_large_blocks()
+        return callback(*arguments, **options)
+
+    return keeping
+
+
 def name_cluster(callback: Callable[..., Any]) -> Callable[..., Any]:
     """Make ``--cluster`` the parameter of that name.
 
@@ -117,7 +129,7 @@ CLUSTER = click.Option(
 def _adapted(command: click.Command) -> click.Command:
     own = copy.copy(command)
     if own.callback is not None:
-        own.callback = end_with_status(tell_unknown_names(name_cluster(own.callback)))
+        own.callback = keep_memory(end_with_status(tell_unknown_names(name_cluster(own.callback))))
     own.params = [*(copy.copy(option) for option in command.params), CLUSTER]
     for option in own.params:
         if option.name == "params":

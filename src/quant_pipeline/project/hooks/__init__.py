@@ -1,5 +1,6 @@
 """What happens around a run: the guard of real accounts, the model registry, locks, tracking, logs and the summary."""
 
+from quant_pipeline.project.hooks.allocation import AllocationHooks
 from quant_pipeline.project.hooks.cluster import ClusterHooks
 from quant_pipeline.project.hooks.collection import CollectionHooks
 from quant_pipeline.project.hooks.configuration import LocalOverrideHooks, LogConfigurationHooks, ModelRegistryHooks
@@ -16,6 +17,7 @@ from quant_pipeline.project.hooks.tracking import TrackingHooks
 __all__ = [
     "LEFT_OUT",
     "AccountGuardHooks",
+    "AllocationHooks",
     "ClusterHooks",
     "CollectionHooks",
     "ErrorHooks",
