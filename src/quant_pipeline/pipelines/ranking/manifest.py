@@ -37,7 +37,7 @@ def write_json(ranking: pd.DataFrame) -> str:
 
 
 def state_manifest(
-    sources: Mapping[str, pd.DataFrame], ranking: pd.DataFrame, texts: Mapping[str, str], facts: Mapping[str, Any]
+    sources: Mapping[str, pd.DataFrame], rows: str, texts: Mapping[str, str], facts: Mapping[str, Any]
 ) -> dict[str, Any]:
     """State what a ranking was made from.
 
@@ -45,8 +45,8 @@ def state_manifest(
     ----------
     sources
         Scores by source, see `scores_by_source`.
-    ranking
-        The table.
+    rows
+        All rows of the table as `write_csv` writes them.
     texts
         Contents of the files by name.
     facts
@@ -67,7 +67,7 @@ def state_manifest(
         "quant_pipeline": __version__,
         "sources": made,
         "files": {name: _sha256(text) for name, text in texts.items()},
-        "rows_sha256": _sha256(write_csv(ranking)),
+        "rows_sha256": _sha256(rows),
     }
 
 

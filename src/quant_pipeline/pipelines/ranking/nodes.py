@@ -92,7 +92,8 @@ def rank_universe(
     page = compose_ranking_page(sent, facts, rules.ensemble.default, unit_of_amounts(rules.market_rules.calendar))
     csv, json = write_csv(sent), write_json(sent)
     texts = {"ranking.csv": csv, "ranking.json": json, "ranking.html": page}
-    return table, csv, json, page, state_manifest(sources, table, texts, facts)
+    rows = csv if sent is table else write_csv(table)
+    return table, csv, json, page, state_manifest(sources, rows, texts, facts)
 
 
 def _newest_scores(sources: Mapping[str, pd.DataFrame], listing: Listing, max_age: int) -> dict[str, pd.DataFrame]:
