@@ -11,7 +11,10 @@ from quant_pipeline.common.exceptions import ConfigurationError, MarketDataError
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.sources.files import FilesMarketParameters
 from quant_pipeline.market.sources.files.observation import observe
+from quant_pipeline.market.sources.folder_state import states_of
+from quant_pipeline.project import market_files
 from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
+from quant_pipeline.project.market_files import last_bar
 from tests.helpers.qlib_dump import chinese_provider
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,6 +44,23 @@ def test_the_last_bar_is_the_session_and_segments_fit_the_bars(load, caplog):
     }
     assert parameters["rolling"]["first_test"] == "2024-05-02"
     assert "`split` of conf/files does not fit the bars (2024-01-02 to 2024-05-24)" in caplog.text
+
+
+def test_references_that_are_resolved_together_look_at_the_folder_once(load, tmp_path, monkeypatch):
+    folder = tmp_path / "market"
+    shutil.copytree(CASES / "05b_yf_not_adjusted", folder)
+    configuration, looked = load(market_folder=str(folder)), []
+    for name in ("parameters", "catalog"):
+        with monkeypatch.context() as watched:
+            watched.setattr(market_files, "states_of", lambda *asked: looked.append(asked) or states_of(*asked))
+            assert configuration[name]
+        assert 1 <= len(looked) <= 2  # Globals are resolved first, by themselves.
+        looked.clear()
+    # What asks later sees what has changed meanwhile.
+    assert last_bar(configuration) == "2024-05-24"
+    for file in folder.glob("*.csv"):
+        file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+    assert last_bar(configuration) == "2024-05-23"
 
 
 def test_segments_that_the_user_writes_are_kept_and_nothing_is_derived(load, tmp_path, caplog):

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -335,8 +336,15 @@ def _enabled(entry: Any) -> bool:
 
 def _size_of(path: Path) -> int:
     """Bytes of a file; of the largest file of a folder, whose files are written one by one."""
-    if path.is_dir():
+    if not path.is_dir():
+        return path.stat().st_size if path.is_file() else 0
+    largest, folders = 0, [str(path)]
+    while folders:
         # A Qlib provider has eight files an instrument, for which paths take longer than their states.
-        files = (os.path.join(place, name) for place, _, names in os.walk(path) for name in names)
-        return max((os.stat(file).st_size for file in files if os.path.isfile(file)), default=0)
-    return path.stat().st_size if path.is_file() else 0
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif entry.is_file():
+                    largest = max(largest, entry.stat().st_size)
+    return largest

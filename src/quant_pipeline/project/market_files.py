@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from quant_pipeline.common.atomic import replacing_file
 from quant_pipeline.common.exceptions import ConfigurationError, QuantPipelineError
 from quant_pipeline.common.places import Place
-from quant_pipeline.market.sources.folder_state import states_of
+from quant_pipeline.market.sources.folder_state import DECISIVE, states_of
 from quant_pipeline.project.unresolved import plain, unresolved
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ PRESETS: dict[str, PresetName] = {"XSHG": "CN"}
 SOURCES = ("files", "china")
 """Market sources that read a folder of files."""
 FACTS = "facts.json"
+_STATES = "states"
+"""Key of the states of files among what was found."""
 SMALLEST_SEGMENT = 20
 SEGMENTS = ("train_start", "train_end", "valid_start", "valid_end", "test_start")
 
@@ -74,10 +76,16 @@ def fact_of(loader: ProjectConfigLoader, name: str, default: Any = None) -> Any:
     return _segments(loader, facts, default).get(name, default)
 
 
+def look_again(loader: ProjectConfigLoader) -> None:
+    """Ask for the files of folders again: references that are resolved together take the same ones."""
+    loader.market_facts.pop(_STATES, None)
+
+
 def last_bar(loader: ProjectConfigLoader) -> str | None:
     """Return the date of the last bar in the files of the environment; None without files, or for another source."""
     if unresolved(loader, "catalog").get("market_source", {}).get("source") != "files":
         return None
+    look_again(loader)
     found: str | None = _facts(loader).get("as_of")
     return found
 
@@ -87,6 +95,7 @@ def only_instrument(loader: ProjectConfigLoader) -> str | None:
     entry = unresolved(loader, "catalog").get("market_source", {})
     if not isinstance(entry, Mapping) or entry.get("source") not in SOURCES:
         return None
+    look_again(loader)
     names = _facts(loader).get("instruments", ())
     return str(names[0]) if len(names) == 1 else None
 
@@ -141,7 +150,7 @@ def _facts(loader: ProjectConfigLoader) -> dict[str, Any]:
     calendar = _chosen(loader, "calendar")
     options = options_of(loader) | ({"calendar": calendar} if calendar else {})
     try:
-        files = states_of(folder, options)
+        files = _states(loader, folder, options)
         if not files:
             return _kept(cache)
         key = _fingerprint(folder, options, files)
@@ -155,6 +164,16 @@ def _facts(loader: ProjectConfigLoader) -> dict[str, Any]:
         return {}
     loader.market_facts[key] = known
     return known
+
+
+def _states(loader: ProjectConfigLoader, folder: Path, options: Mapping[str, Any]) -> list[list[Any]]:
+    """Return the states of the files of a folder, which are looked at once until `look_again`."""
+    asked = folder, *(str(options.get(name)) for name in DECISIVE)
+    looked = loader.market_facts.setdefault(_STATES, {})
+    if asked not in looked:
+        looked[asked] = states_of(folder, options)
+    found: list[list[Any]] = looked[asked]
+    return found
 
 
 def _facts_of_source(

@@ -23,6 +23,7 @@ def register_resolvers(loader: ProjectConfigLoader) -> None:
     loader
         The configuration that is about to be read.
     """
+    market_files.look_again(loader)
     for name, resolve in _ASKING.items():
         OmegaConf.register_new_resolver(name, partial(resolve, loader), replace=True)
 

@@ -9,12 +9,16 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from quant_pipeline.common.exceptions import MarketDataError
 
+BARS: Final = "bars"
+"""Option that names the files of the bars."""
 BESIDE = ("securities", "delistings", "renames")
 """Options that name tables beside the bars."""
+DECISIVE: Final = (BARS, "benchmark", *BESIDE)
+"""Options that decide which files the market depends on."""
 COPY_OF_MACOS = "._"
 """How copies of macOS begin: hidden files that are reported, and not passed over."""
 
@@ -57,7 +61,7 @@ def states_of(folder: Path, options: Mapping[str, Any]) -> list[list[Any]]:
     folder
         The folder; one that does not exist has no files.
     options
-        ``bars``, ``benchmark`` and `BESIDE`, as far as they are given; others are passed over.
+        Those of `DECISIVE`, as far as they are given; others are passed over.
 
     Raises
     ------
@@ -66,8 +70,8 @@ def states_of(folder: Path, options: Mapping[str, Any]) -> list[list[Any]]:
     """
     # Every command asks several times, of thousands of files: making and sorting a `Path` takes longer than its state.
     named = (folder / str(options[name]) for name in ("benchmark", *BESIDE) if options.get(name))
-    own = (path for path in _walk(folder, _beginning(folder)) if _is_seen(os.path.basename(path)))
-    bars = matching(folder, str(options["bars"])) if options.get("bars") else []
+    own = (path for path in _walk(folder, _beginning(folder)) if _is_seen(path.rpartition(os.sep)[2]))
+    bars = matching(folder, str(options[BARS])) if options.get(BARS) else []
     others = (str(path) for path in (*bars, *(path for path in named if path.is_file())))
     return [_state_of(path) for path in sorted({*own, *others}, key=_by_parts)]
 
@@ -93,9 +97,9 @@ def _beginning(folder: Path) -> str:
     return str(folder / "_")[:-1]
 
 
-def _by_parts(path: str) -> list[str]:
+def _by_parts(path: str) -> str:
     """Return by what paths are sorted, the same as `Path` does: a folder before what begins with its name."""
-    return path.split(os.sep)
+    return path.replace(os.sep, "\0")  # Which no path holds, and no sign comes before.
 
 
 def _is_seen(name: str) -> bool:
