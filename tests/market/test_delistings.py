@@ -119,6 +119,14 @@ def test_actions_may_carry_dates_of_another_unit_than_the_bars(unit):
     assert len(ended(bars([10.0, 8.0]), acted[:1], after_sessions=2)) == 1
 
 
+def test_bars_that_never_traded_end_at_the_last_close_that_is_known():
+    table = bars([10.0, 8.0, float("nan")]).assign(volume=0.0)
+    assert [row["value"] for row in ended(table, after_sessions=2)] == [8.0]
+    other = pd.concat([table, bars([5.0, 6.0], "BBB")], ignore_index=True)
+    found = [(row["instrument"], row["date"], row["value"]) for row in ended(other, after_sessions=1)]
+    assert found == [("AAA", DAYS[3], 8.0), ("BBB", DAYS[2], 6.0)]
+
+
 def test_what_is_delisted_already_or_trades_on_does_not_end_again():
     assert ended(bars([10.0, 8.0]), actions((DAYS[2], "AAA", "delisting", 1.0)), after_sessions=1) == []
     assert ended(bars([10.0, 8.0, 8.0, 8.0]), after_sessions=2) == []

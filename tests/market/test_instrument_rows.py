@@ -11,20 +11,25 @@ from quant_pipeline.market.instrument_rows import (
     change_from_row_before,
     different_dates,
     first_dates,
+    first_rows,
+    first_rows_since,
     last_dates,
     number_instruments,
-    place_in_instrument,
     repeated_names,
+    sorted_by_instrument,
+    take_names,
 )
 
 TABLE = pd.DataFrame({"instrument": pd.array(["BBB", "BBB", "AAA", "CCC", "CCC"], dtype="str")})
 
 
-def test_rows_know_their_instrument_and_their_place_in_it():
+def test_rows_know_their_instrument_and_which_are_its_first():
     codes, names = number_instruments(TABLE)
     assert (codes.tolist(), names.tolist()) == ([0, 0, 1, 2, 2], ["BBB", "AAA", "CCC"])
     assert begins(codes).tolist() == [True, False, True, True, False]
-    assert place_in_instrument(begins(codes)).tolist() == [0, 1, 0, 0, 1]
+    found = [first_rows(begins(codes), count) for count in (-1, 0, 1, 2, 9)]
+    assert [each.row.tolist() for each in found] == [[], [], [0, 2, 3], [0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]
+    assert [each.place.tolist() for each in found[2:]] == [[0, 0, 0], [0, 1, 0, 0, 1], [0, 1, 0, 0, 1]]
 
 
 @pytest.mark.parametrize("kind", ["str", "object", "string", "category"])
@@ -62,14 +67,41 @@ def test_numbers_of_columns_that_are_gone_are_not_kept():
     assert len(instrument_rows._numbered) == kept
 
 
-def test_first_and_last_dates_are_those_of_groups_by_name():
-    names = pd.array(["BBB", "AAA", "BBB", None, "CCC", "AAA"], dtype="str")
-    table = pd.DataFrame(
-        {"instrument": names, "date": pd.to_datetime([f"2024-01-0{day}" for day in (5, 2, 3, 9, 4, 8)])}
-    )
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["BBB", "AAA", "BBB", None, "CCC", "AAA"],
+        ["BBB", "BBB", "AAA", "CCC", "CCC", "CCC"],
+        ["BBB", "BBB", None, None, "CCC", "CCC"],
+        ["BBB", "BBB", "AAA", "AAA", "BBB", "BBB"],
+    ],
+)
+def test_first_and_last_dates_are_those_of_groups_by_name(names):
+    days = pd.to_datetime([f"2024-01-0{day}" for day in (5, 2, 3, 9, 4, 8)])
+    table = pd.DataFrame({"instrument": pd.array(names, dtype="str"), "date": days})
     grouped = table.groupby("instrument", sort=True)["date"]
     pd.testing.assert_series_equal(first_dates(table), grouped.min())
     pd.testing.assert_series_equal(last_dates(table), grouped.max())
+    counted = np.array([False, True, False, True, True, False])
+    some = table["date"].where(counted).groupby(table["instrument"], sort=True).max()
+    pd.testing.assert_series_equal(last_dates(table, counted), some)
+
+
+def test_the_first_row_at_or_after_a_date_is_looked_for_among_those_of_its_instrument():
+    days = np.array(["2024-01-02", "2024-01-05", "2024-01-05", "2024-01-03", "2024-01-08"], dtype="datetime64[ns]")
+    since = np.array(["2024-01-05", "2024-01-06", "2024-01-01", "2024-01-09", "2024-01-05"], dtype="datetime64[ns]")
+    begin, end = np.array([0, 0, 3, 3, 3]), np.array([3, 3, 5, 5, 3])
+    assert first_rows_since(days, begin, end, since).tolist() == [1, 3, 3, 5, 3]
+
+
+@pytest.mark.parametrize("kind", ["str", "object", "string", "category"])
+def test_names_that_are_taken_by_their_numbers_are_numbered_as_any_others(kind):
+    names = pd.Index(pd.Series(["AAA", "BBB", "CCC"]).astype(kind))
+    taken = pd.DataFrame({"instrument": take_names(names, np.array([2, 0, 2, 0]))}, copy=False)
+    assert (taken.dtypes["instrument"], list(taken["instrument"])) == (names.dtype, ["CCC", "AAA", "CCC", "AAA"])
+    codes, found = number_instruments(taken)
+    assert (codes.tolist(), list(found)) == ([0, 1, 0, 1], ["CCC", "AAA"])
+    assert len(take_names(names, np.array([], dtype=np.int64))) == 0
 
 
 def test_rows_are_in_order_where_names_and_then_dates_rise():
@@ -88,7 +120,9 @@ def test_a_change_never_reaches_over_to_another_instrument():
 
 def test_a_table_without_rows_has_none_anywhere():
     codes, names = number_instruments(TABLE.head(0))
-    assert [len(each) for each in (codes, names, begins(codes), place_in_instrument(begins(codes)))] == [0, 0, 0, 0]
+    assert [len(each) for each in (codes, names, begins(codes), first_rows(begins(codes), 2).row)] == [0, 0, 0, 0]
+    dated = TABLE.head(0).assign(date=pd.to_datetime([]))
+    assert [len(find(dated)) for find in (first_dates, last_dates, sorted_by_instrument)] == [0, 0, 0]
     assert len(change_from_row_before(np.empty(0), begins(codes))) == 0
 
 

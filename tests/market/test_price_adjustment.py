@@ -92,6 +92,14 @@ def test_a_factor_is_the_product_of_every_bar_to_the_bit(close):
     np.testing.assert_array_equal(adjustment_factors(table, acted), expected)
 
 
+def test_bars_in_another_order_have_the_same_actions():
+    table, acted = random_market(seed=5, n_sessions=90, n_instruments=9)[:2]
+    order = np.random.default_rng(1).permutation(len(table))
+    shuffled = table.iloc[order].reset_index(drop=True)
+    for found, expected in zip(actions_per_bar(shuffled, acted), actions_per_bar(table, acted), strict=True):
+        np.testing.assert_array_equal(found, expected[order])
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "words"), [("split", 0.0, "split ratio"), ("cash_dividend", -1.0, "dividend")]
 )

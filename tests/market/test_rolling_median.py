@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quant_pipeline.market import rolling_median
-from quant_pipeline.market.instrument_rows import begins, place_in_instrument
+from quant_pipeline.market.instrument_rows import begins
 from quant_pipeline.market.rolling_median import has_median_of
 
 VALUES = st.one_of(st.sampled_from([np.nan, 0.0, 1.0, 2.0, 3.0]), st.floats(0, 4))
@@ -26,7 +26,7 @@ def by_pandas(values, codes, window, least):
 def test_medians_of_windows_reach_a_bound_where_those_of_pandas_do(lists, window, least):
     values = np.concatenate(lists)
     codes = np.repeat(np.arange(len(lists)), [len(each) for each in lists])
-    found = has_median_of(values, place_in_instrument(begins(codes)), window, least)
+    found = has_median_of(values, begins(codes), window, least)
     np.testing.assert_array_equal(found, by_pandas(values, codes, window, least))
 
 
@@ -35,5 +35,5 @@ def test_two_middle_values_on_both_sides_of_the_bound_count_by_their_mean(values
     monkeypatch.setattr(rolling_median, "_AT_ONCE", 1)
     doubled = np.array(values * 2)
     codes = np.repeat([0, 1], len(values))
-    found = has_median_of(doubled, place_in_instrument(begins(codes)), 2, 2.0)
+    found = has_median_of(doubled, begins(codes), 2, 2.0)
     assert found[[len(values) - 1, -1]].tolist() == [reaches, reaches]

@@ -26,6 +26,7 @@ from quant_pipeline.exchange.quotes import (
 )
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.classification import Classification
+from quant_pipeline.market.dates import places_in
 from quant_pipeline.market.instrument_rows import number_instruments
 from quant_pipeline.market.volume import has_traded
 
@@ -140,7 +141,7 @@ class TradingMarket:
         has_bar = np.zeros(shape, dtype=np.bool_)
         has_bar.ravel()[cells] = has_traded(inside)
         deal_price = _spread(deal_prices(inside, rules.deal_price), cells, shape)
-        volume = _spread(inside["volume"].fillna(0).to_numpy().astype(np.int64), cells, shape)
+        volume = _spread(_shares(inside), cells, shape)
         close = _spread(to_ticks(inside["close"]), cells, shape)
 
         known = corporate_actions[corporate_actions["instrument"].isin(instruments)]
@@ -222,7 +223,7 @@ class TradingMarket:
 def _inside(table: pd.DataFrame, sessions: pd.DatetimeIndex, what: str) -> pd.DataFrame:
     is_inside = ((table["date"] >= sessions[0]) & (table["date"] <= sessions[-1])).to_numpy()
     inside = table if is_inside.all() else table[is_inside]
-    stray = ~inside["date"].isin(sessions)
+    stray = places_in(sessions, inside["date"].to_numpy()) < 0
     if stray.any():
         row = inside[stray].iloc[0]
         raise MarketDataError(
@@ -233,10 +234,10 @@ def _inside(table: pd.DataFrame, sessions: pd.DatetimeIndex, what: str) -> pd.Da
 
 
 def _cells(table: pd.DataFrame, sessions: pd.DatetimeIndex, instruments: pd.Index) -> npt.NDArray[np.int64]:
-    rows = sessions.get_indexer(pd.DatetimeIndex(table["date"]))
+    cells = places_in(sessions, table["date"].to_numpy())
     codes, names = number_instruments(table)  # A name occurs in thousands of rows, and is looked up once.
-    columns = np.append(instruments.get_indexer(names), -1)[codes]
-    cells = rows * len(instruments) + columns
+    cells *= len(instruments)
+    cells += np.append(instruments.get_indexer(names), -1)[codes]
     if _any_twice(cells, len(sessions) * len(instruments)):
         twice = table[table.duplicated(["date", "instrument"])].iloc[0]
         raise MarketDataError(f"{twice['instrument']} has two bars on {twice['date'].date()}. Keep one.")
@@ -248,6 +249,11 @@ def _any_twice(cells: npt.NDArray[np.int64], n_cells: int) -> bool:
     taken = np.zeros(n_cells, dtype=np.bool_)
     taken[cells] = True
     return bool(np.count_nonzero(taken) != len(cells))
+
+
+def _shares(bars: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Return the volume of bars in whole shares, 0 where it is not known."""
+    return bars["volume"].fillna(0).to_numpy().astype(np.int64)
 
 
 def _spread(
@@ -269,7 +275,7 @@ def _action_arrays(
     actions: pd.DataFrame, sessions: pd.DatetimeIndex, instruments: pd.Index, dividend_tax_rate: float
 ) -> ActionArrays:
     kinds, terms = terms_of_actions(actions)
-    rows = sessions.get_indexer(pd.DatetimeIndex(actions["date"]))
+    rows = places_in(sessions, actions["date"].to_numpy())
     columns = np.asarray(instruments.get_indexer(pd.Index(actions["instrument"])), dtype=np.uint32)
     order = np.lexsort((columns, kinds, rows))
     numerators = terms[:, 0]
@@ -317,7 +323,7 @@ def bar_matrices(
     shape = (len(sessions), len(instruments))
     cells = _cells(inside, sessions, instruments)
     matrices = {name: _spread(to_ticks(inside[name]), cells, shape) for name in ("open", "high", "low", "close")}
-    return matrices | {"volume": _spread(inside["volume"].fillna(0).to_numpy().astype(np.int64), cells, shape)}
+    return matrices | {"volume": _spread(_shares(inside), cells, shape)}
 
 
 def reference_ticks(

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.common.row_blocks import row_blocks
 
 TICKS_PER_UNIT = 10_000
 """Ticks in one unit of the currency: prices carry four decimals."""
@@ -55,9 +56,18 @@ def to_ticks(values: npt.ArrayLike) -> npt.NDArray[np.int64]:
         If a price is negative or infinite.
     """
     prices = np.asarray(values, dtype=np.float64)
-    if np.isinf(prices).any() or (prices < 0).any():
-        raise MarketDataError("A price is negative or infinite. Check the bars (see `check_bars`) and correct the row.")
-    return np.floor(np.nan_to_num(prices, nan=0.0) * TICKS_PER_UNIT + 0.5).astype(np.int64)
+    ticks = np.empty(prices.shape, dtype=np.int64)
+    given, rounded = prices.reshape(-1), ticks.reshape(-1)
+    for rows in row_blocks(len(given)):
+        if np.isinf(given[rows]).any() or (given[rows] < 0).any():
+            raise MarketDataError(
+                "A price is negative or infinite. Check the bars (see `check_bars`) and correct the row."
+            )
+        scaled = np.nan_to_num(given[rows], nan=0.0)
+        scaled *= TICKS_PER_UNIT
+        scaled += 0.5
+        rounded[rows] = np.floor(scaled, out=scaled)
+    return ticks[()]
 
 
 def cash_to_ticks(cash: Decimal | float | int | str) -> int:

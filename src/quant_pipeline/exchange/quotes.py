@@ -31,7 +31,9 @@ def deal_prices(bars: pd.DataFrame, deal_price: DealPrice) -> npt.NDArray[np.int
         prices = (bars["high"] + bars["low"] + bars["close"]).to_numpy(dtype=np.float64) / 3
     else:
         prices = bars[deal_price].to_numpy(dtype=np.float64)
-    return np.where(has_traded(bars), to_ticks(prices), 0)
+    ticks = to_ticks(prices)
+    ticks[~has_traded(bars)] = 0
+    return ticks
 
 
 def reference_price(previous_close: int, kind: str, numerator: int, denominator: int) -> int:

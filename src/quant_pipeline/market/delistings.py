@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from pydantic import NonNegativeFloat, PositiveInt
 
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.market.instrument_rows import last_dates
-from quant_pipeline.market.price_adjustment import CASH_DIVIDEND, DELISTING, SPLIT, dated_like
+from quant_pipeline.market.price_adjustment import CASH_DIVIDEND, DELISTING, SPLIT, PlacedBars, dated_like
 from quant_pipeline.market.volume import has_traded
 
 _ORDER = {SPLIT: 0, CASH_DIVIDEND: 1, DELISTING: 2}
@@ -38,9 +39,7 @@ def last_trades(bars: pd.DataFrame) -> pd.Series:
     """
     last = last_dates(bars)
     traded = has_traded(bars)
-    if traded.all():
-        return last
-    return last_dates(bars[traded]).reindex(last.index).fillna(last)
+    return last if traded.all() else last_dates(bars, traded).fillna(last)
 
 
 def silent_since(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> pd.Series:
@@ -80,16 +79,13 @@ def delist_ended(
     after = len(sessions) if rule.after_sessions is None else rule.after_sessions
     ends = sessions.searchsorted(silent) + after
     silent, ends = silent[ends < len(sessions)], ends[ends < len(sessions)]
-    # What fills on the bars after the last trade knows no actions that came after it.
-    known = bars[bars["instrument"].isin(silent.index)]
-    known = known[known["date"].to_numpy() <= silent.reindex(known["instrument"]).to_numpy()]
-    closes = known.groupby("instrument", sort=True)["close"].last()
+    closes = _closes_at(bars, silent)
     acted = dated_like(bars, corporate_actions)
     later = acted["date"].to_numpy() > silent.reindex(acted["instrument"]).to_numpy()
     of_name = dict(list(acted[later].groupby("instrument", sort=False)))
     carried = [
-        close_taken_ex(closes[name], of_name[name], last, end) if name in of_name else float(closes[name])
-        for (name, last), end in zip(silent.items(), sessions[ends], strict=True)
+        close_taken_ex(close, of_name[name], last, end) if name in of_name else close
+        for close, (name, last), end in zip(closes, silent.items(), sessions[ends], strict=True)
     ]
     return pd.DataFrame(
         {
@@ -99,6 +95,19 @@ def delist_ended(
             "value": (np.array(carried, dtype="float64") * rule.recovery).round(8),
         }
     )
+
+
+def _closes_at(bars: pd.DataFrame, last: pd.Series) -> list[float]:
+    """Return the last known close of some instruments up to their last trades, NaN where there is none.
+
+    What fills on the bars after the last trade knows no actions that came after it.
+    """
+    closed = bars["close"].notna()
+    known = bars if closed.all() else bars.loc[closed, ["date", "instrument", "close"]]
+    rows, is_there = PlacedBars(known).last_bars(last.rename("date").reset_index(), at_date=True)
+    closes = np.full(len(last), np.nan)
+    closes[is_there] = known["close"].to_numpy(dtype=np.float64)[rows[is_there]]
+    return closes.tolist()
 
 
 def close_taken_ex(close: float, actions: pd.DataFrame, last_bar: pd.Timestamp, end: pd.Timestamp) -> float:
@@ -144,25 +153,42 @@ def received_values(adjusted_bars: pd.DataFrame, corporate_actions: pd.DataFrame
         delisting before the first bar is not in it, nor a second one without a bar since the first, because the shares
         are gone.
     """
-    corporate_actions = dated_like(adjusted_bars, corporate_actions)
+    factor = adjusted_bars["factor"].to_numpy(dtype=np.float64)
+    ends = ends_of_listings(PlacedBars(adjusted_bars), factor, dated_like(adjusted_bars, corporate_actions))
+    return ends[["date", "instrument", "received"]]
+
+
+def ends_of_listings(
+    placed: PlacedBars, factor: npt.NDArray[np.float64], corporate_actions: pd.DataFrame
+) -> pd.DataFrame:
+    """Compute what the ends of listings bring, with and without dividends; see `received_values`.
+
+    Parameters
+    ----------
+    placed, factor
+        The bars, and their adjustment factors.
+    corporate_actions
+        ``date`` in the unit of the bars, ``instrument``, ``kind``, ``value``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``date``, ``instrument`` and ``received`` of `received_values`, ``without_dividends``: the same without the
+        dividends, and ``last``: the row of the last bar.
+    """
     delistings = corporate_actions.loc[corporate_actions["kind"] == DELISTING, ["date", "instrument"]]
-    last_bars = pd.merge_asof(
-        delistings.sort_values("date", kind="stable"),
-        adjusted_bars.loc[adjusted_bars["instrument"].isin(delistings["instrument"]), ["date", "instrument", "factor"]]
-        .rename(columns={"date": "last"})
-        .sort_values("last", kind="stable"),
-        left_on="date",
-        right_on="last",
-        by="instrument",
-        allow_exact_matches=False,
+    delistings = delistings.sort_values("date", kind="stable", ignore_index=True)
+    last, is_there = placed.last_bars(delistings, at_date=False)
+    ends = delistings.assign(last=last)[is_there].drop_duplicates("last")
+    spans = ends.assign(since=placed.dates[ends["last"].to_numpy()], ending=ends.index).rename(columns={"date": "end"})
+    acted = corporate_actions.merge(spans, on="instrument")
+    acted = _in_order(acted[(acted["date"] > acted["since"]) & (acted["date"] <= acted["end"])])
+    received, without = _payments(acted.sort_values("ending", kind="stable"))
+    of_last = factor[ends["last"].to_numpy()]
+    return ends.assign(
+        received=of_last * ends.index.map(received).to_numpy(dtype=np.float64),
+        without_dividends=of_last * ends.index.map(without).to_numpy(dtype=np.float64),
     )
-    last_bars = last_bars.dropna(subset="last").drop_duplicates(["instrument", "last"])
-    ends = last_bars[["instrument", "last", "date"]].rename(columns={"date": "end"}).reset_index(names="ending")
-    acted = corporate_actions.merge(ends, on="instrument")
-    acted = _in_order(acted[(acted["date"] > acted["last"]) & (acted["date"] <= acted["end"])])
-    payments = pd.Series({ending: _payments(part) for ending, part in acted.groupby("ending")}, dtype="float64")
-    received = last_bars["factor"] * payments.reindex(last_bars.index)
-    return last_bars[["date", "instrument"]].assign(received=received)
 
 
 def _in_order(actions: pd.DataFrame) -> pd.DataFrame:
@@ -173,13 +199,21 @@ def _between(actions: pd.DataFrame, last_bar: pd.Timestamp, delisted: pd.Timesta
     return actions[actions["date"].between(last_bar, delisted, inclusive="right")]
 
 
-def _payments(actions: pd.DataFrame) -> float:
-    shares, cash = 1.0, 0.0
-    for kind, value in zip(actions["kind"], actions["value"], strict=True):
+def _payments(actions: pd.DataFrame) -> tuple[dict[int, float], dict[int, float]]:
+    """Return what a share receives by ``ending``, in whose order the actions stand, and that without dividends."""
+    received: dict[int, float] = {}
+    without: dict[int, float] = {}
+    shares, ended = 1.0, False
+    for ending, kind, value in zip(*(actions[name].tolist() for name in ("ending", "kind", "value")), strict=True):
+        if ending not in received:
+            shares, ended, received[ending], without[ending] = 1.0, False, 0.0, 0.0
+        if ended:
+            continue
         if kind == SPLIT:
             shares *= value
             continue
-        cash += shares * value
-        if kind == DELISTING:
-            break
-    return cash
+        received[ending] += shares * value
+        if kind != CASH_DIVIDEND:
+            without[ending] += shares * value
+        ended = kind == DELISTING
+    return received, without

@@ -63,7 +63,6 @@ def _keep_numbers(
     codes.flags.writeable = False
     forget = partial(_numbered.pop, id(held), None)
     _numbered[id(held)] = _Numbered(weakref.ref(held, lambda _: forget()), codes, names)
-    return codes, names
 
 
 def _numbers_of(column: pd.Series, held: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], pd.Index]:
@@ -72,7 +71,8 @@ def _numbers_of(column: pd.Series, held: pa.ChunkedArray) -> tuple[npt.NDArray[n
         changes = pc.not_equal(held.slice(1), held.slice(0, len(held) - 1))
         first = np.append(True, changes.to_numpy())
         numbers, names = pd.factorize(column.array[first])
-        return np.asarray(numbers, dtype=np.int64)[np.cumsum(first) - 1], pd.Index(names)
+        lengths = np.diff(np.append(np.flatnonzero(first), len(first)))
+        return np.repeat(np.asarray(numbers, dtype=np.int64), lengths), pd.Index(names)
     return _factorized(column)
 
 
@@ -83,19 +83,33 @@ def _factorized(column: pd.Series) -> tuple[npt.NDArray[np.int64], pd.Index]:
 
 def first_dates(table: pd.DataFrame) -> pd.Series:
     """Return the first date of every instrument: ``instrument``, sorted, to date."""
-    return _by_instrument(table, "min")
+    return _by_instrument(table, table["date"], "min")
 
 
-def last_dates(table: pd.DataFrame) -> pd.Series:
-    """Return the last date of every instrument: ``instrument``, sorted, to date."""
-    return _by_instrument(table, "max")
+def last_dates(table: pd.DataFrame, counted: npt.NDArray[np.bool_] | None = None) -> pd.Series:
+    """Return the last date of every instrument: ``instrument``, sorted, to date.
+
+    Parameters
+    ----------
+    table
+        ``instrument`` and ``date``.
+    counted
+        Which rows count; an instrument without any has no date. None counts all.
+    """
+    return _by_instrument(table, table["date"] if counted is None else table["date"].where(counted), "max")
 
 
-def _by_instrument(table: pd.DataFrame, which: Literal["min", "max"]) -> pd.Series:
+def _by_instrument(table: pd.DataFrame, dates: pd.Series, which: Literal["min", "max"]) -> pd.Series:
     codes, names = number_instruments(table)
-    dates: pd.Series = table["date"].groupby(codes).agg(which)
-    dates = dates[dates.index >= 0]
-    return dates.set_axis(pd.Index(names[dates.index], dtype=table["instrument"].dtype, name="instrument")).sort_index()
+    starts = np.flatnonzero(begins(codes))
+    if len(starts) <= len(names) and isinstance(dates.dtype, np.dtype) and len(set(codes[starts])) == len(starts):
+        # The rows of each lie together: none has to be looked up.
+        of_all = {"min": np.fmin, "max": np.fmax}[which]
+        found = pd.Series(of_all.reduceat(dates.to_numpy(), starts), index=codes[starts], name=dates.name)
+    else:
+        found = dates.groupby(codes).agg(which)
+    found = found[found.index >= 0]
+    return found.set_axis(pd.Index(names[found.index], dtype=table["instrument"].dtype, name="instrument")).sort_index()
 
 
 def different_dates(table: pd.DataFrame) -> npt.NDArray[np.datetime64]:
@@ -120,14 +134,51 @@ def begins(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     return np.append(True, codes[1:] != codes[:-1])[: len(codes)]
 
 
+def are_in_order(codes: npt.NDArray[np.int64], dates: npt.NDArray[np.datetime64]) -> bool:
+    """Return whether rows are sorted by the numbers of their instruments and, within each, by date."""
+    first = begins(codes)
+    is_later = dates[1:] >= dates[:-1]
+    is_later |= first[1:]
+    return bool((np.diff(codes[first]) > 0).all() and is_later.all())
+
+
 def sorted_by_instrument(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows by instrument and date; those that are so already are not copied."""
     codes, names = number_instruments(table)
-    first, dates = begins(codes), table["date"].to_numpy()
-    follows = np.append(True, dates[1:] >= dates[:-1])[: len(dates)]
-    if np.count_nonzero(first) == len(names) and names.is_monotonic_increasing and (first | follows).all():
+    if names.is_monotonic_increasing and are_in_order(codes, table["date"].to_numpy()):
         return table
     return table.sort_values(["instrument", "date"], kind="stable", ignore_index=True)
+
+
+def first_rows_since(
+    dates: npt.NDArray[np.datetime64],
+    begin: npt.NDArray[np.int64],
+    end: npt.NDArray[np.int64],
+    since: npt.NDArray[np.datetime64],
+) -> npt.NDArray[np.int64]:
+    """Find the first row at or after each of some dates, among rows of which the dates rise.
+
+    Parameters
+    ----------
+    dates
+        Those of all rows.
+    begin, end
+        The rows among which each is looked for: from the one up to the other, which does not count.
+    since
+        The dates, in the unit of the rows.
+
+    Returns
+    -------
+    numpy.ndarray
+        Rows; `end` where all are earlier.
+    """
+    low, high = begin.copy(), end.copy()
+    while (open_yet := np.flatnonzero(low < high)).size:
+        middle = (low[open_yet] + high[open_yet]) // 2
+        is_earlier = dates[middle] < since[open_yet]
+        low[open_yet] = np.where(is_earlier, middle + 1, low[open_yet])
+        high[open_yet] = np.where(is_earlier, high[open_yet], middle)
+    return low
 
 
 def are_sorted_and_different(table: pd.DataFrame, moment: str = "date") -> bool:
@@ -139,15 +190,47 @@ def are_sorted_and_different(table: pd.DataFrame, moment: str = "date") -> bool:
     return bool(is_together and (first | later).all())
 
 
-def place_in_instrument(first: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Count the rows of each instrument, which lie together, from 0; `first` marks the first of each."""
+class FirstRows(NamedTuple):
+    """Some rows, and the place of each among those of its instrument, from 0."""
+
+    row: npt.NDArray[np.int64]
+    place: npt.NDArray[np.int64]
+
+
+def first_rows(first: npt.NDArray[np.bool_], count: int) -> FirstRows:
+    """Return the first rows of each instrument, as many as `count`; `first` marks the one with which each begins."""
     starts = np.flatnonzero(first)
-    return np.arange(len(first)) - np.repeat(starts, np.diff(np.append(starts, len(first))))
+    lengths = np.minimum(np.diff(np.append(starts, len(first))), max(count, 0))
+    place = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return FirstRows(np.repeat(starts, lengths) + place, place)
+
+
+def take_names(names: pd.Index, codes: npt.NDArray[np.int64]) -> pd.Index:
+    """Return a column of names by their numbers, which `number_instruments` then knows.
+
+    Parameters
+    ----------
+    names
+        The names, of which some may not occur.
+    codes
+        Number of the name of each row.
+    """
+    column = names.take(codes)
+    if isinstance(column.dtype, pd.StringDtype) and column.dtype.storage == "pyarrow":
+        # As they would be found: in the order in which they occur.
+        place = np.full(len(names), len(codes), dtype=np.int64)
+        place[codes[::-1]] = np.arange(len(codes))[::-1]
+        order = np.argsort(place, kind="stable")[: np.count_nonzero(place < len(codes))]
+        renumbered = np.empty(len(names), dtype=np.int64)
+        renumbered[order] = np.arange(len(order))
+        _keep_numbers(column.array.__arrow_array__(), renumbered[codes], names[order])
+    return column
 
 
 def change_from_row_before(values: npt.NDArray[np.float64], first: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     """Return by which fraction each value has grown since the row before; NaN in the first row of an instrument."""
-    change = np.full(len(values), np.nan)
-    change[1:] = values[1:] / values[:-1] - 1
+    change = np.empty(len(values))
+    np.divide(values[1:], values[:-1], out=change[1:])
+    change[1:] -= 1
     change[first] = np.nan
     return change

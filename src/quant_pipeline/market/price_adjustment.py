@@ -19,7 +19,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.common.exceptions import MarketDataError
-from quant_pipeline.market.instrument_rows import begins, change_from_row_before, number_instruments
+from quant_pipeline.market.instrument_rows import (
+    are_in_order,
+    begins,
+    change_from_row_before,
+    first_rows_since,
+    number_instruments,
+)
 
 SPLIT = "split"
 CASH_DIVIDEND = "cash_dividend"
@@ -51,10 +57,10 @@ def adjustment_factors(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> p
     MarketDataError
         When a split ratio is not positive or a dividend is negative.
     """
-    return _factors(bars, corporate_actions, PlacedBars(bars))
+    return pd.Series(_factors(bars, corporate_actions, PlacedBars(bars)), bars.index, name="factor", copy=False)
 
 
-def _factors(bars: pd.DataFrame, corporate_actions: pd.DataFrame, placed: PlacedBars) -> pd.Series:
+def _factors(bars: pd.DataFrame, corporate_actions: pd.DataFrame, placed: PlacedBars) -> npt.NDArray[np.float64]:
     # A product by one is exact, so that only the few bars with an action, or without a close, are computed with.
     acted = placed.acted_on(corporate_actions)
     _refuse_impossible(bars, acted)
@@ -66,7 +72,7 @@ def _factors(bars: pd.DataFrame, corporate_actions: pd.DataFrame, placed: Placed
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = split * (1.0 + dividend / close[rows])
     is_later = ~placed.first[rows]
-    return pd.Series(_cumulative_product(rows[is_later], ratio[is_later], placed.first), bars.index, name="factor")
+    return _cumulative_product(rows[is_later], ratio[is_later], placed.first)
 
 
 def actions_per_bar(bars: pd.DataFrame, corporate_actions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -164,14 +170,15 @@ def returns_of(bars: pd.DataFrame, corporate_actions: pd.DataFrame, placed: Plac
         The bars, where they have been placed before.
     """
     placed, close = placed or PlacedBars(bars), bars["close"].to_numpy(dtype=np.float64)
-    factor = _factors(bars, corporate_actions, placed).to_numpy()
+    factor = _factors(bars, corporate_actions, placed)
     total, paid = change_from_row_before(close * factor, placed.first), np.zeros(len(bars))
     paying = corporate_actions["kind"] == CASH_DIVIDEND
     if paying.any():
-        of_splits = _factors(bars, corporate_actions[~paying], placed).to_numpy()
+        of_splits = _factors(bars, corporate_actions[~paying], placed)
         rows = placed.of_kind(corporate_actions, CASH_DIVIDEND)["row"].to_numpy()
-        change = total[rows] - change_from_row_before(close * of_splits, placed.first)[rows]
-        paid[rows] = np.where(np.isnan(change), 0.0, change)
+        before = rows - 1
+        change = total[rows] - (close[rows] * of_splits[rows] / (close[before] * of_splits[before]) - 1)
+        paid[rows] = np.where(np.isnan(change) | placed.first[rows], 0.0, change)
     return Returns(factor, total, paid)
 
 
@@ -224,19 +231,19 @@ class PlacedBars:
     ----------
     first
         Which rows are the first of their instrument.
+    dates
+        Of all rows.
     """
 
     def __init__(self, bars: pd.DataFrame) -> None:
-        self._dtype = bars["date"].dtype
-        self._codes, self._names = number_instruments(bars)
-        self.first = begins(self._codes)
-        dates = _seconds(bars)
-        self._earliest = int(dates.min()) if len(dates) else 0
-        self._span = int(dates.max()) - self._earliest + 1 if len(dates) else 1
-        # One number for instrument and date, in which bars are sorted as they stand.
-        self._keys = self._codes * self._span + (dates - self._earliest)
-        is_sorted = (self._keys[1:] >= self._keys[:-1]).all()
-        self._order = None if is_sorted else np.argsort(self._keys, kind="stable")
+        codes, self._names = number_instruments(bars)
+        self.first = begins(codes)
+        self.dates = bars["date"].to_numpy()
+        self._dates, self._order = self.dates, None
+        if not are_in_order(codes, self._dates):
+            self._order = np.lexsort((self._dates, codes))
+            self._dates, codes = self._dates[self._order], codes[self._order]
+        self._limits = np.searchsorted(codes, np.arange(len(self._names) + 1))
 
     def acted_on(self, corporate_actions: pd.DataFrame) -> ActedOn:
         """Collect what happened since the bar before, of the bars before which anything did."""
@@ -252,7 +259,7 @@ class PlacedBars:
     def of_kind(self, corporate_actions: pd.DataFrame, kind: str) -> pd.DataFrame:
         """Place actions of one kind on the first bar at or after their ex-date: ``date``, ``row`` and ``value``."""
         wanted = corporate_actions.loc[corporate_actions["kind"] == kind, ["date", "instrument", "value"]]
-        wanted = wanted.astype({"date": self._dtype}).sort_values("date", kind="stable")
+        wanted = wanted.astype({"date": self._dates.dtype}).sort_values("date", kind="stable")
         rows, is_there = self.next_bars(wanted)
         return wanted[is_there].assign(row=rows[is_there]).reset_index(drop=True)
 
@@ -271,19 +278,35 @@ class PlacedBars:
         is_there
             Which of them are of the instrument.
         """
+        found = self._first_since(dated)
+        is_there = found.row < found.end
+        return self._as_given(found.row, is_there), is_there
+
+    def last_bars(self, dated: pd.DataFrame, *, at_date: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Find the last bar before each of some dates, or one at the date itself, as `next_bars` does."""
+        found = self._first_since(dated, moments_later=int(at_date))
+        is_there = found.row > found.begin
+        return self._as_given(found.row - 1, is_there), is_there
+
+    def _first_since(self, dated: pd.DataFrame, moments_later: int = 0) -> _Found:
+        """Look for the first bars since some dates; an instrument without bars has those of an empty span."""
         of_date = self._names.get_indexer(dated["instrument"])
-        dates = np.clip(_seconds(dated) - self._earliest, 0, self._span)
-        places = np.searchsorted(self._keys, of_date * self._span + dates, sorter=self._order)
-        is_there = places < len(self._keys)
-        rows = places.astype(np.int64)
+        begin, end = np.append(self._limits[:-1], 0)[of_date], np.append(self._limits[1:], 0)[of_date]
+        since = dated["date"].to_numpy().astype(self._dates.dtype) + moments_later
+        return _Found(first_rows_since(self._dates, begin, end, since), begin, end)
+
+    def _as_given(self, rows: npt.NDArray[np.int64], is_there: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         if self._order is not None:
-            rows[is_there] = self._order[places[is_there]]
-        is_there[is_there] = self._codes[rows[is_there]] == of_date[is_there]
-        return rows, is_there
+            rows[is_there] = self._order[rows[is_there]]
+        return rows
 
 
-def _seconds(table: pd.DataFrame) -> npt.NDArray[np.int64]:
-    return table["date"].to_numpy().astype("datetime64[s]").astype(np.int64)
+class _Found(NamedTuple):
+    """Rows that were looked for, each among those of an instrument, which `begin` and `end` bound."""
+
+    row: npt.NDArray[np.int64]
+    begin: npt.NDArray[np.int64]
+    end: npt.NDArray[np.int64]
 
 
 def _later_splits(dividends: pd.DataFrame, splits: pd.DataFrame) -> np.ndarray:

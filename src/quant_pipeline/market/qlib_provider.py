@@ -8,6 +8,8 @@ first value in the calendar.
 from __future__ import annotations
 
 import logging
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -18,6 +20,7 @@ import pandas as pd
 from quant_pipeline.common.atomic import replacing_folder, write_text
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.common.locks import one_at_a_time
+from quant_pipeline.market.dates import places_in
 from quant_pipeline.market.instrument_rows import (
     begins,
     change_from_row_before,
@@ -31,6 +34,8 @@ FIELDS = ("open", "high", "low", "close", "vwap", "volume", "factor")
 BENCHMARK: Final = "BENCHMARK"
 """Name of the benchmark in a provider that is written here; it is no instrument of any universe."""
 
+_Range = tuple[str, int, int]
+"""An instrument, and the places in the calendar of the first and the last of some sessions."""
 _ENDING: Final = ".day.bin"
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 _MISSING = {
@@ -79,28 +84,29 @@ def write_provider(
         When a bar lies on a date that is no session.
     """
     bars = sorted_by_instrument(adjusted_bars)
-    place = sessions.get_indexer(pd.DatetimeIndex(bars["date"]))
+    place = places_in(sessions, bars["date"].to_numpy())
     if (place < 0).any():
         row = bars[place < 0].iloc[0]
         raise MarketDataError(
             f"{row['instrument']} has a bar on {row['date']:%Y-%m-%d}, which is no session of the calendar."
         )
     series = _series_of(bars, place)
-    lists = {"all": [(name, sessions[own.first], sessions[own.last]) for name, own in series.items()]}
+    lists = {"all": [(name, own.first, own.last) for name, own in series.items()]}
     if universe_members is not None:
         lists["universe"] = _ranges(universe_members, sessions)
     if benchmark is not None and (own := _benchmark_series(benchmark, sessions)) is not None:
-        lists["benchmark"] = [(BENCHMARK, sessions[own.first], sessions[own.last])]
+        lists["benchmark"] = [(BENCHMARK, own.first, own.last)]
         series[BENCHMARK] = own
 
-    calendar = "".join(f"{day:%Y-%m-%d}\n" for day in sessions)
+    days = np.datetime_as_string(sessions.to_numpy(), unit="D").tolist()
+    calendar = "".join(f"{day}\n" for day in days)
     # Of two processes the later one finds the provider of the first.
     with one_at_a_time(folder.parent):
         if _goes_on(folder, calendar, {folder_name(name) for name in series}):
             for name, own in series.items():
-                _extend(folder / "features" / folder_name(name), own.contents())
+                _extend(f"{folder}/features/{folder_name(name)}", own.contents())
             write_text(folder / "calendars" / "day.txt", calendar)
-            _write_lists(folder, lists)
+            _write_lists(folder, lists, days)
             return
         with replacing_folder(folder) as beside:
             for part in ("calendars", "instruments"):
@@ -108,7 +114,7 @@ def write_provider(
             for name, own in series.items():
                 _write_features(beside / "features" / folder_name(name), own.contents())
             (beside / "calendars" / "day.txt").write_text(calendar)
-            _write_lists(beside, lists)
+            _write_lists(beside, lists, days)
 
 
 class _Series(NamedTuple):
@@ -137,10 +143,10 @@ class _Series(NamedTuple):
 
     def contents(self) -> dict[str, bytes]:
         """Return what the file of each field holds: a value for every session from the first bar to the last."""
-        first = np.array([self.first], dtype="<f4").tobytes()
-        has_all = bool((np.diff(self.place) == 1).all())
-        series = (values if has_all else _on_calendar(values, self.place) for values in self.values.values())
-        return {name: first + values.tobytes() for name, values in zip(self.values, series, strict=True)}
+        first, at = np.array([self.first], dtype="<f4"), self.place - self.first
+        has_all = bool((np.diff(at) == 1).all())
+        series = (values if has_all else _on_calendar(values, at) for values in self.values.values())
+        return {name: b"".join((first.data, values.data)) for name, values in zip(self.values, series, strict=True)}
 
 
 def _series_of(bars: pd.DataFrame, place: npt.NDArray[np.intp]) -> dict[str, _Series]:
@@ -169,19 +175,19 @@ def _goes_on(folder: Path, calendar: str, folders: set[str]) -> bool:
     return bool(stored) and calendar.startswith(stored) and there <= folders
 
 
-def _extend(folder: Path, contents: dict[str, bytes]) -> None:
+def _extend(folder: str, contents: dict[str, bytes]) -> None:
     """Put what is new behind what is there; where that has changed, or is longer, all of the instrument is written."""
-    stored = {name: _stored(f"{folder}/{name}{_ENDING}") for name in contents}
+    stored = {name: _stored(f"{folder}/{name}{_ENDING}", len(content)) for name, content in contents.items()}
     if not all(content.startswith(stored[name]) for name, content in contents.items()):
-        with replacing_folder(folder) as beside:
+        with replacing_folder(Path(folder)) as beside:
             _write_features(beside, contents)
         return
-    folder.mkdir(exist_ok=True)
     for name, content in contents.items():
         there = len(stored[name])
         if there < len(content):
+            Path(folder).mkdir(exist_ok=True)
             # At its place, not at the end: another process may do the same.
-            with _file_of(folder, name).open("r+b" if there else "wb") as file:
+            with _file_of(Path(folder), name).open("r+b" if there else "wb") as file:
                 file.seek(there)
                 file.write(content[there:])
 
@@ -190,13 +196,17 @@ def _file_of(folder: Path, name: str) -> Path:
     return folder / f"{name}{_ENDING}"
 
 
-def _stored(file: str) -> bytes:
+def _stored(file: str, size: int) -> bytes:
+    """Return what is stored, and of what is longer than `size` so much that it shows."""
     try:
-        # There are thousands of them, and a path or a buffer takes longer to make than such a file to read.
-        with open(file, "rb", buffering=0) as stored:
-            return stored.read()
+        # There are thousands of them, and a path or a file object takes longer to make than such a file to read.
+        number = os.open(file, os.O_RDONLY)
     except FileNotFoundError:
         return b""
+    try:
+        return os.read(number, size + 1)
+    finally:
+        os.close(number)
 
 
 def _write_features(folder: Path, contents: dict[str, bytes]) -> None:
@@ -206,15 +216,15 @@ def _write_features(folder: Path, contents: dict[str, bytes]) -> None:
         _file_of(folder, name).write_bytes(content)
 
 
-def _write_lists(folder: Path, lists: dict[str, list[tuple[str, pd.Timestamp, pd.Timestamp]]]) -> None:
+def _write_lists(folder: Path, lists: Mapping[str, Sequence[_Range]], days: Sequence[str]) -> None:
     for name, ranges in lists.items():
-        _write_universe(folder, name, ranges)
+        _write_universe(folder, name, ranges, days)
     for file in (folder / "instruments").glob("*.txt"):
         if file.stem not in lists:
             file.unlink()
 
 
-def _write_universe(folder: Path, name: str, ranges: list[tuple[str, pd.Timestamp, pd.Timestamp]]) -> None:
+def _write_universe(folder: Path, name: str, ranges: Sequence[_Range], days: Sequence[str]) -> None:
     unreadable = sorted({instrument for instrument, _, _ in ranges if instrument in _MISSING})
     if unreadable:
         logger.warning(
@@ -222,21 +232,25 @@ def _write_universe(folder: Path, name: str, ranges: list[tuple[str, pd.Timestam
             "name, or rename it",
             ", ".join(unreadable), name,
         )  # fmt: skip
-    lines = [f"{instrument}\t{start:%Y-%m-%d}\t{end:%Y-%m-%d}\n" for instrument, start, end in ranges
+    lines = [f"{instrument}\t{days[first]}\t{days[last]}\n" for instrument, first, last in ranges
              if instrument not in _MISSING]  # fmt: skip
     write_text(folder / "instruments" / f"{name}.txt", "".join(lines))
 
 
-def _ranges(members: pd.DataFrame, sessions: pd.DatetimeIndex) -> list[tuple[str, pd.Timestamp, pd.Timestamp]]:
+def _ranges(members: pd.DataFrame, sessions: pd.DatetimeIndex) -> list[_Range]:
     """Return the ranges of sessions in which every instrument is a member without a break; other dates are left out."""
-    codes, names = pd.factorize(members["instrument"], sort=True)
-    place = sessions.get_indexer(pd.DatetimeIndex(members["date"]))
+    codes, names = number_instruments(members)
+    order = np.argsort(names)
+    number = np.empty(len(names), dtype=np.int64)
+    number[order] = np.arange(len(names))
+    place = places_in(sessions, members["date"].to_numpy())
+    is_session = place >= 0
     # With a session before the first and after the last, in which none is a member.
     is_member = np.zeros((len(names), len(sessions) + 2), dtype=np.int8)
-    is_member[codes[place >= 0], place[place >= 0] + 1] = 1
+    is_member[number[codes[is_session]], place[is_session] + 1] = 1
     step = np.diff(is_member, axis=1)
     (who, starts), (_, ends) = np.nonzero(step == 1), np.nonzero(step == -1)
-    return list(zip(map(str, names[who]), sessions[starts], sessions[ends - 1], strict=True))
+    return list(zip(map(str, names[order][who]), starts.tolist(), (ends - 1).tolist(), strict=True))
 
 
 def _benchmark_series(benchmark: pd.DataFrame, sessions: pd.DatetimeIndex) -> _Series | None:
@@ -244,11 +258,11 @@ def _benchmark_series(benchmark: pd.DataFrame, sessions: pd.DatetimeIndex) -> _S
 
     Without a session of the calendar there is none.
     """
-    place = sessions.get_indexer(pd.DatetimeIndex(benchmark["date"]))
+    place = places_in(sessions, benchmark["date"].to_numpy())
     rows = benchmark[(place >= 0) & benchmark["total_return_close"].notna().to_numpy()]
     if rows.empty:
         return None
-    place = sessions.get_indexer(pd.DatetimeIndex(rows["date"]))
+    place = places_in(sessions, rows["date"].to_numpy())
     factor = (rows["total_return_close"] / rows["close"]).to_numpy()
     prices = {name: rows[name].to_numpy() * factor for name in ("open", "high", "low", "close")}
     mean = (prices["high"] + prices["low"] + prices["close"]) / 3.0
@@ -257,7 +271,7 @@ def _benchmark_series(benchmark: pd.DataFrame, sessions: pd.DatetimeIndex) -> _S
     return _series_of(table, place)[BENCHMARK]
 
 
-def _on_calendar(values: npt.NDArray[np.float32], place: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-    series = np.full(int(place[-1] - place[0]) + 1, np.nan, dtype="<f4")
-    series[place - place[0]] = values
+def _on_calendar(values: npt.NDArray[np.float32], at: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+    series = np.full(int(at[-1]) + 1, np.nan, dtype="<f4")
+    series[at] = values
     return series

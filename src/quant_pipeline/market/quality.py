@@ -11,6 +11,8 @@ import pandas as pd
 from pydantic import PositiveFloat, PositiveInt
 
 from quant_pipeline.common.parameters import Parameters
+from quant_pipeline.common.row_blocks import row_blocks
+from quant_pipeline.market.dates import places_in
 from quant_pipeline.market.delistings import silent_since
 from quant_pipeline.market.instrument_rows import begins, change_from_row_before, number_instruments
 from quant_pipeline.market.price_adjustment import adjustment_factors
@@ -102,7 +104,7 @@ def check_bars(
         empty when nothing was found.
     """
     first = begins(number_instruments(bars)[0])
-    places = sessions.get_indexer(pd.DatetimeIndex(bars["date"]))
+    places = places_in(sessions, bars["date"].to_numpy())
     adjusted = bars["close"] * adjustment_factors(bars, corporate_actions)
     found = [
         _inconsistent(bars),
@@ -164,9 +166,12 @@ def _findings(rows: pd.DataFrame, check: str, severity: object, value: object, d
 
 
 def _inconsistent(bars: pd.DataFrame) -> pd.DataFrame:
-    opened, high, low, close = (bars[name].to_numpy() for name in ("open", "high", "low", "close"))
-    beyond = np.maximum(low - np.fmin(opened, close), np.fmax(opened, close) - high)
-    wrong = beyond > 1e-6 * close
+    beyond, wrong = np.empty(len(bars)), np.empty(len(bars), dtype=np.bool_)
+    prices = [bars[name].to_numpy() for name in ("open", "high", "low", "close")]
+    for rows in row_blocks(len(bars)):
+        opened, high, low, close = (price[rows] for price in prices)
+        beyond[rows] = np.maximum(low - np.fmin(opened, close), np.fmax(opened, close) - high)
+        wrong[rows] = beyond[rows] > 1e-6 * close
     return _findings(bars[wrong], "bar_consistency", "error", beyond[wrong], "open or close lies outside low and high")
 
 

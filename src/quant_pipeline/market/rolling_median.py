@@ -7,12 +7,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from quant_pipeline.market.instrument_rows import first_rows
+
 _AT_ONCE: Final = 2**21
 """Values of windows that are sorted together."""
 
 
 def has_median_of(
-    values: npt.NDArray[np.float64], place: npt.NDArray[np.int64], window: int, least: float
+    values: npt.NDArray[np.float64], first: npt.NDArray[np.bool_], window: int, least: float
 ) -> npt.NDArray[np.bool_]:
     """Return where the median of the last values of an instrument is at least a bound.
 
@@ -23,8 +25,8 @@ def has_median_of(
     ----------
     values
         One per bar, the bars of an instrument lying together; missing ones do not count.
-    place
-        Which bar of its instrument it is, from 0.
+    first
+        Which bars are the first of their instrument.
     window
         Bars of the median, that of the row included; an instrument's first bars have fewer.
     least
@@ -35,9 +37,13 @@ def has_median_of(
     numpy.ndarray
         One flag per bar; false where no value is known.
     """
-    size = np.minimum(place + 1, window)
-    known = _sum_of_last(~np.isnan(values), size)
-    reaching = _sum_of_last(values >= least, size)
+    # Few bars have fewer before them: all others are counted without a number for each that says how many these are.
+    early = first_rows(first, window)
+    size = np.full(len(values), window, dtype=np.int32)
+    size[early.row] = early.place + 1
+    missing = np.isnan(values)
+    known = _sum_of_last(~missing, size, early.row, window) if missing.any() else size
+    reaching = _sum_of_last(values >= least, size, early.row, window)
     decided = reaching > known // 2
     apart = np.flatnonzero((2 * reaching == known) & (known > 0))
     step = max(_AT_ONCE // window, 1)
@@ -51,7 +57,13 @@ def has_median_of(
     return decided
 
 
-def _sum_of_last(flags: npt.NDArray[np.bool_], size: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    sums = np.append(0, np.cumsum(flags))
-    ends = np.arange(1, len(sums))
-    return np.asarray(sums[ends] - sums[ends - size], dtype=np.int64)
+def _sum_of_last(
+    flags: npt.NDArray[np.bool_], size: npt.NDArray[np.int32], early: npt.NDArray[np.int64], window: int
+) -> npt.NDArray[np.int32]:
+    """Count the flags of the last rows, ``size`` of each: ``window`` of all rows but the early ones."""
+    sums = np.zeros(len(flags) + 1, dtype=np.int32)
+    np.cumsum(flags, out=sums[1:])
+    found = sums[1:].copy()
+    found[window:] -= sums[1:-window]
+    found[early] = sums[early + 1] - sums[early + 1 - size[early]]
+    return found

@@ -11,7 +11,8 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model
 
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.parameters import Parameters
-from quant_pipeline.market.instrument_rows import begins, number_instruments, place_in_instrument
+from quant_pipeline.market.dates import order_by_date
+from quant_pipeline.market.instrument_rows import begins, first_rows, number_instruments, take_names
 from quant_pipeline.market.rolling_median import has_median_of
 
 
@@ -86,18 +87,23 @@ def select_universe(
     """
     eligible = _eligible_instruments(instruments, parameters)
     codes, names = number_instruments(bars)
-    place = place_in_instrument(begins(codes))
+    first = begins(codes)
     value = (bars["close"] * bars["volume"]).to_numpy()
-    window, least = parameters.traded_value_window, parameters.min_median_traded_value
-    member = (
-        names.isin(list(eligible))[codes]
-        & _is_within(bars, parameters.name, named_universes).to_numpy()
-        & (place + 1 >= parameters.min_listing_sessions)
-        & (bars["close"] >= parameters.min_price).to_numpy()
-        & has_median_of(value, place, window, least)
-    )
+    member = has_median_of(value, first, parameters.traded_value_window, parameters.min_median_traded_value)
+    member &= (bars["close"] >= parameters.min_price).to_numpy()
+    is_eligible = names.isin(list(eligible))
+    if not is_eligible.all():
+        member &= is_eligible[codes]
+    if parameters.name is not None:
+        member &= _is_within(bars, parameters.name, named_universes).to_numpy()
+    member[first_rows(first, parameters.min_listing_sessions - 1).row] = False
     # The bars are sorted by instrument: of one date they stay so.
-    members = bars.loc[member, ["date", "instrument"]].sort_values("date", kind="stable", ignore_index=True)
+    rows = np.flatnonzero(member)
+    rows = rows[order_by_date(bars["date"].to_numpy()[rows])]
+    members = pd.DataFrame(
+        {"date": bars["date"].array.take(rows), "instrument": take_names(names, codes[rows])}, copy=False
+    )
+    members.attrs = dict(bars.attrs)
     if members.empty:
         raise ConfigurationError(
             "no instrument meets the conditions of `universe` on any session; loosen them in parameters_universe.yml"

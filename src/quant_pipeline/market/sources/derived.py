@@ -6,14 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.market.delistings import received_values
+from quant_pipeline.market.delistings import ends_of_listings
 from quant_pipeline.market.instrument_rows import first_dates, last_dates, sorted_by_instrument
 from quant_pipeline.market.price_adjustment import (
     CASH_DIVIDEND,
-    DELISTING,
     SPLIT,
     PlacedBars,
     adjust_bars,
+    dated_like,
     dividend_returns,
     returns_of,
 )
@@ -79,9 +79,8 @@ def mean_benchmark(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
     bars = sorted_by_instrument(bars)
     placed = PlacedBars(bars)
     found = returns_of(bars, actions, placed)
-    keys = bars[["date", "instrument"]].reset_index(drop=True)
-    adjusted = keys.assign(close=bars["close"].to_numpy() * found.factor, factor=found.factor)
-    ends, begun_again = _endings(adjusted, actions, placed)
+    sessions = pd.DatetimeIndex(np.sort(bars["date"].unique()), name="date")
+    ends, begun_again = _endings(bars, found.factor, actions, placed, sessions)
     counted = ~np.isnan(found.total)
     counted[begun_again] = False
     dates, total, dividend = bars["date"].to_numpy()[counted], found.total[counted], found.dividend[counted]
@@ -89,7 +88,6 @@ def mean_benchmark(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
         dates = np.append(dates, ends["date"].to_numpy())
         total, dividend = np.append(total, ends["total"]), np.append(dividend, ends["dividend"])
     earned = pd.DataFrame({"date": dates, "total": total, "dividend": dividend}).groupby("date", sort=True)
-    sessions = pd.DatetimeIndex(np.sort(bars["date"].unique()), name="date")
     mean = earned[["total", "dividend"]].mean().reindex(sessions).fillna(0.0)
     level = 100.0 * (1.0 + mean["total"]).cumprod()
     prices = dict.fromkeys((*PRICES, "total_return_close"), level.to_numpy())
@@ -98,27 +96,29 @@ def mean_benchmark(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
 
 
 def _endings(
-    adjusted: pd.DataFrame, actions: pd.DataFrame, placed: PlacedBars
+    bars: pd.DataFrame,
+    factor: npt.NDArray[np.float64],
+    actions: pd.DataFrame,
+    placed: PlacedBars,
+    sessions: pd.DatetimeIndex,
 ) -> tuple[pd.DataFrame, npt.NDArray[np.int64]]:
     """Return the last return of every listing that ends, and the rows of first bars after it, which begin a new one.
 
     The bars are sorted by instrument and date.
     """
-    delisted = actions.loc[actions["kind"] == DELISTING, "instrument"].unique()
-    ended = adjusted[adjusted["instrument"].isin(delisted)]
-    received = received_values(ended, actions)
-    if received.empty:
-        return received, np.empty(0, dtype=np.int64)
-    gross = received_values(ended, actions[actions["kind"] != CASH_DIVIDEND])["received"]
+    received = ends_of_listings(placed, factor, dated_like(bars, actions))
     after, is_again = placed.next_bars(received)
-    last_close = adjusted["close"].to_numpy()[after - 1]
-    sessions = np.sort(adjusted["date"].unique())
-    places = sessions.searchsorted(received["date"].to_numpy())
+    last = received["last"].to_numpy()
+    last_close = bars["close"].to_numpy(dtype=np.float64)[last] * factor[last]
+    places = sessions.searchsorted(received["date"])
     seen = places < len(sessions)
-    ends = received.loc[seen, ["instrument"]].assign(
-        date=sessions[places[seen]],
-        total=(received["received"].to_numpy() / last_close - 1.0)[seen],
-        dividend=((received["received"] - gross).to_numpy() / last_close)[seen],
+    value, gross = received["received"].to_numpy(), received["without_dividends"].to_numpy()
+    ends = pd.DataFrame(
+        {
+            "date": sessions[places[seen]],
+            "total": (value / last_close - 1.0)[seen],
+            "dividend": ((value - gross) / last_close)[seen],
+        }
     )
     return ends.dropna(subset="total"), after[is_again]
 

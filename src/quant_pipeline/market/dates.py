@@ -1,0 +1,49 @@
+"""Dates of millions of rows as small numbers: a session is counted from the first, and looked up in a short table."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from quant_pipeline.common.row_blocks import row_blocks
+
+
+def places_in(sessions: pd.DatetimeIndex, dates: npt.NDArray[np.datetime64]) -> npt.NDArray[np.intp]:
+    """Return the place of each date among the sessions, -1 where it is none of them.
+
+    Parameters
+    ----------
+    sessions
+        Different ones.
+    dates
+        Of rows, in any unit.
+    """
+    days, own = whole_days(dates), whole_days(sessions.to_numpy())
+    if days is None or own is None or not len(own):
+        return sessions.get_indexer(pd.DatetimeIndex(dates))
+    first = own.min() - 1
+    table = np.full(own.max() - first + 2, -1, dtype=np.intp)
+    table[own - first] = np.arange(len(own))
+    return table.take(days - first, mode="clip")
+
+
+def order_by_date(dates: npt.NDArray[np.datetime64]) -> npt.NDArray[np.intp]:
+    """Return the places of dates in their order; those that are the same keep theirs."""
+    days = whole_days(dates)
+    if days is None or not len(days) or np.ptp(days) >= 2**16:
+        return np.argsort(dates, kind="stable")
+    # Small numbers are counted and not compared.
+    return np.argsort((days - days.min()).astype(np.uint16), kind="stable")
+
+
+def whole_days(dates: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int32] | None:
+    """Return dates as days since 1970; None where one of them has a time of day, or is missing."""
+    per_day = int(np.datetime64(1, "D").astype(dates.dtype).astype(np.int64))
+    moments, days = dates.astype(dates.dtype.newbyteorder("=")).view(np.int64), np.empty(len(dates), dtype=np.int32)
+    for block in row_blocks(len(dates)):
+        quotient = moments[block] // per_day
+        if (quotient * per_day != moments[block]).any():
+            return None
+        days[block] = quotient
+    return days

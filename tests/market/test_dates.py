@@ -1,0 +1,36 @@
+"""Dates of rows by their numbers, as pandas finds them."""
+
+import pandas as pd
+import pytest
+
+from quant_pipeline.common import row_blocks
+from quant_pipeline.market.dates import order_by_date, places_in, whole_days
+
+SESSIONS = pd.DatetimeIndex(["2024-01-02", "2024-01-03", "2024-01-05"])
+ROWS = pd.DatetimeIndex(["2024-01-05", "2024-01-04", "2024-01-02", "1999-12-31", "2024-01-06", "2024-01-02"])
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("block", [2, 1 << 16])
+def test_every_date_has_its_place_among_the_sessions(unit, block, monkeypatch):
+    monkeypatch.setattr(row_blocks, "ROWS", block)
+    assert places_in(SESSIONS, ROWS.as_unit(unit).to_numpy()).tolist() == [2, -1, 0, -1, -1, 0]
+
+
+def test_a_time_of_day_and_a_missing_date_are_no_session():
+    rows = pd.DatetimeIndex(["2024-01-05 09:30", "2024-01-05", None])
+    assert whole_days(rows.to_numpy()) is None
+    assert places_in(SESSIONS, rows.to_numpy()).tolist() == [-1, 2, -1]
+    assert places_in(SESSIONS[:0], ROWS.to_numpy()).tolist() == [-1] * 6
+    assert places_in(SESSIONS, ROWS[:0].to_numpy()).tolist() == []
+
+
+@pytest.mark.parametrize("hour", [0, 1])
+def test_rows_of_one_date_keep_their_order(hour):
+    days = pd.to_datetime(["2024-01-05", "2024-01-02", "2024-01-05", "2024-01-02", "1850-01-01"])
+    days += pd.to_timedelta([0, hour, 0, 0, 0], unit="h")
+    assert order_by_date(days[:4].to_numpy()).tolist() == ([1, 3, 0, 2], [3, 1, 0, 2])[hour]
+    # So far apart that the days do not count as small numbers.
+    far = days.append(pd.to_datetime(["2150-01-01"])).to_numpy()
+    assert order_by_date(far).tolist() == ([4, 1, 3, 0, 2, 5], [4, 3, 1, 0, 2, 5])[hour]
+    assert order_by_date(far[:0]).tolist() == []
