@@ -63,6 +63,7 @@ def _keep_numbers(
     codes.flags.writeable = False
     forget = partial(_numbered.pop, id(held), None)
     _numbered[id(held)] = _Numbered(weakref.ref(held, lambda _: forget()), codes, names)
+    return codes, names
 
 
 def _numbers_of(column: pd.Series, held: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], pd.Index]:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.market.delistings import ends_of_listings
-from quant_pipeline.market.instrument_rows import first_dates, last_dates, sorted_by_instrument
+from quant_pipeline.market.instrument_rows import different_dates, first_dates, last_dates, sorted_by_instrument
 from quant_pipeline.market.price_adjustment import (
     CASH_DIVIDEND,
     SPLIT,
@@ -79,7 +79,7 @@ def mean_benchmark(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
     bars = sorted_by_instrument(bars)
     placed = PlacedBars(bars)
     found = returns_of(bars, actions, placed)
-    sessions = pd.DatetimeIndex(np.sort(bars["date"].unique()), name="date")
+    sessions = pd.DatetimeIndex(different_dates(bars), name="date")
     ends, begun_again = _endings(bars, found.factor, actions, placed, sessions)
     counted = ~np.isnan(found.total)
     counted[begun_again] = False
