@@ -90,6 +90,6 @@ def test_the_process_of_a_run_keeps_large_blocks_whatever_becomes_of_it(monkeypa
     monkeypatch.setattr(allocation, "_keeping", [])
     monkeypatch.setattr(allocation, "_has_own_settings", lambda: False)
     monkeypatch.setattr(allocation, "_gnu_library", lambda: library)
-    with pytest.raises(TypeError, match="positional"):
+    with pytest.raises(TypeError, match="missing"):
         run.callback()
     assert asked == [(-3, 2**28), (-1, 2**30)]
