@@ -25,6 +25,12 @@ def test_a_time_of_day_and_a_missing_date_are_no_session():
     assert places_in(SESSIONS, ROWS[:0].to_numpy()).tolist() == []
 
 
+def test_dates_of_python_and_no_dates_of_any_type_have_their_places():
+    assert places_in(SESSIONS, ROWS.to_numpy().astype(object)).tolist() == [2, -1, 0, -1, -1, 0]
+    assert places_in(SESSIONS, ROWS.astype(object).to_numpy()).tolist() == [2, -1, 0, -1, -1, 0]
+    assert places_in(SESSIONS, pd.Series([], dtype=object).to_numpy()).tolist() == []
+
+
 @pytest.mark.parametrize("hour", [0, 1])
 def test_rows_of_one_date_keep_their_order(hour):
     days = pd.to_datetime(["2024-01-05", "2024-01-02", "2024-01-05", "2024-01-02", "1850-01-01"])

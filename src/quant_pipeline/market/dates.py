@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -9,7 +11,7 @@ import pandas as pd
 from quant_pipeline.common.row_blocks import row_blocks
 
 
-def places_in(sessions: pd.DatetimeIndex, dates: npt.NDArray[np.datetime64]) -> npt.NDArray[np.intp]:
+def places_in(sessions: pd.DatetimeIndex, dates: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
     """Return the place of each date among the sessions, -1 where it is none of them.
 
     Parameters
@@ -17,7 +19,7 @@ def places_in(sessions: pd.DatetimeIndex, dates: npt.NDArray[np.datetime64]) -> 
     sessions
         Different ones.
     dates
-        Of rows, in any unit.
+        Of rows, in any unit, or as Python's own.
     """
     days, own = whole_days(dates), whole_days(sessions.to_numpy())
     if days is None or own is None or not len(own):
@@ -37,8 +39,10 @@ def order_by_date(dates: npt.NDArray[np.datetime64]) -> npt.NDArray[np.intp]:
     return np.argsort((days - days.min()).astype(np.uint16), kind="stable")
 
 
-def whole_days(dates: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int32] | None:
-    """Return dates as days since 1970; None where one of them has a time of day, or is missing."""
+def whole_days(dates: npt.NDArray[Any]) -> npt.NDArray[np.int32] | None:
+    """Return dates as days since 1970; None where one has a time of day or is missing, or where the type is another."""
+    if dates.dtype.kind != "M":
+        return None
     per_day = int(np.datetime64(1, "D").astype(dates.dtype).astype(np.int64))
     moments, days = dates.astype(dates.dtype.newbyteorder("=")).view(np.int64), np.empty(len(dates), dtype=np.int32)
     for block in row_blocks(len(dates)):
