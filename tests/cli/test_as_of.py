@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from quant_pipeline.datasets.kept_digests import FOLDER as DIGESTS
+
 MARKET, ACCOUNT = "data/markets/simulated", "data/accounts/sim"
 RESEARCH = (
     f"{MARKET}/04_feature",
@@ -27,9 +29,10 @@ EXPRESSION = "expression='Mean($close, 5)/$close-1',signal=rsi,tuning.trials=2"
 
 
 def outputs(project):
-    """Content of every file that research writes, but for the daily files, which are named by their session."""
+    """Content of every file that research writes, but for daily files, named by their session, and what is hidden."""
     files = (file for folder in RESEARCH for file in sorted((project.path / folder).rglob("*")) if file.is_file())
-    kept = [file for file in files if not {"latest", "alpha158_latest"} & set(file.parts) and file.name[0] != "."]
+    left_out = {"latest", "alpha158_latest", DIGESTS}
+    kept = [file for file in files if not left_out & set(file.parts) and file.name[0] != "."]
     return {str(file.relative_to(project.path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in kept}
 
 

@@ -20,6 +20,7 @@ from importlib import import_module
 from pathlib import Path
 
 from quant_pipeline import pipelines
+from quant_pipeline.datasets.kept_digests import FOLDER as DIGESTS
 
 LIMIT = 600.0
 DAILY, WHOLE = ("daily",), ("__default__",)
@@ -127,11 +128,12 @@ def _watch(child: int, report: int, kill: Moment | None) -> list[str]:
 def contents(project: Path) -> dict[str, str]:
     """Digest of every file of data; of a ledger, of its events; what a database or a lock has beside it counts not.
 
-    Anchors of a ledger count not either: a kill between a commit and its anchor leaves one less.
+    Anchors of a ledger count not either: a kill between a commit and its anchor leaves one less; nor do kept digests of
+    a panel, which name the files of a disk.
     """
     digests = {}
     for path in sorted((project / "data").rglob("*")):
-        if path.is_dir() or path.name.endswith(("-wal", "-shm", ".anchors")):
+        if path.is_dir() or path.name.endswith(("-wal", "-shm", ".anchors")) or path.parent.name == DIGESTS:
             continue
         name = str(path.relative_to(project))
         content = _events(path) if path.name == "ledger.sqlite" else path.read_bytes()
