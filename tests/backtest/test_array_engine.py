@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -71,7 +73,7 @@ def test_three_days_by_hand():
 
 def test_buy_and_hold_follows_the_price():
     market = market_of({"A": [10.0, 10.0, 11.0, 12.0, 13.0]}, {"A": [10.0, 10.5, 11.5, 12.5, 9.0]})
-    result = run_backtest(scores_of(A=[1.0] * 5), market, HOLD_ONE, FREE, 1_000)
+    result = pickle.loads(pickle.dumps(run_backtest(scores_of(A=[1.0] * 5), market, HOLD_ONE, FREE, 1_000)))
     assert result.nav.tolist() == [1_000.0, 1_050.0, 1_150.0, 1_250.0, 900.0]
     assert len(result.trades) == 1
     np.testing.assert_allclose(result.returns, [0.05, 1_150 / 1_050 - 1, 1_250 / 1_150 - 1, 0.72 - 1])

@@ -19,7 +19,7 @@ def written(place, **files):
 
 
 def test_a_path_of_this_machine_is_itself(tmp_path):
-    for address in (tmp_path / "a", str(tmp_path / "a"), f"file://{tmp_path}/a"):
+    for address in (tmp_path / "a", str(tmp_path / "a"), f"file://{tmp_path}/a", f"local://{tmp_path}/a"):
         place = Place.of(address)
         assert (place.fetch(), place.is_remote) == (tmp_path / "a", False)
     place.publish()

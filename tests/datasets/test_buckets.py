@@ -313,6 +313,20 @@ def test_the_password_of_a_study_is_never_shown():
     assert secret._describe() == {"filepath": "postgresql+psycopg://desk:***@host/studies", "name": "gru"}
 
 
+def test_a_study_lies_in_the_file_that_is_named_whatever_signs_its_name_has(tmp_path):
+    files = [tmp_path / name / "study.sqlite" for name in ("acc?1", "acc?2", "a%20b", "a#b")]
+    for number, file in enumerate(files):
+        OptunaStudy(str(file), "gru").load().optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=number)
+    assert [len(OptunaStudy(str(file), "gru").load().trials) for file in files] == [0, 1, 2, 3]
+    assert all(file.is_file() for file in files)
+
+
+@pytest.mark.parametrize("address", ["sqlite://", "sqlite:///:memory:"])
+def test_a_study_that_nothing_would_keep_is_refused(address):
+    with pytest.raises(ConfigurationError, match=r"the study gru lies in sqlite.*names no database that is kept"):
+        OptunaStudy(address, "gru")
+
+
 def test_a_table_that_is_not_in_the_bucket_is_not_there(bucket):
     with pytest.raises(DatasetError):
         ParquetTable(filepath=f"{bucket.address}/t.parquet").load()

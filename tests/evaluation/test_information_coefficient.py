@@ -113,6 +113,17 @@ def test_two_labels_of_a_row_are_refused():
         information_coefficients(labels, pd.concat([labels, labels.iloc[:1]]))
 
 
+@pytest.mark.parametrize("other", [False, True])
+def test_two_scores_of_a_row_and_levels_in_another_order_are_refused(other):
+    scores = series([[1, 2, 3]], "score")
+    twice = pd.concat([scores, scores * 2])
+    with pytest.raises(ModelError, match=r"I0 has two (scores|labels) on 2020-01-06"):
+        information_coefficients(twice, scores if other else twice)
+    swapped = scores.swaplevel()
+    with pytest.raises(ModelError, match=r"index them \(datetime, instrument\)"):
+        information_coefficients(*((scores, swapped) if other else (swapped, scores)))
+
+
 def test_summary_by_hand():
     table = pd.DataFrame({"ic": [0.1, 0.3, np.nan], "rank_ic": [0.2, -0.1, np.nan]})
     summary = summarise(table)

@@ -1,5 +1,6 @@
 """Dates of rows by their numbers, as pandas finds them."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -29,6 +30,13 @@ def test_dates_of_python_and_no_dates_of_any_type_have_their_places():
     assert places_in(SESSIONS, ROWS.to_numpy().astype(object)).tolist() == [2, -1, 0, -1, -1, 0]
     assert places_in(SESSIONS, ROWS.astype(object).to_numpy()).tolist() == [2, -1, 0, -1, -1, 0]
     assert places_in(SESSIONS, pd.Series([], dtype=object).to_numpy()).tolist() == []
+
+
+def test_a_missing_date_of_whole_days_is_no_session():
+    days = pd.to_datetime(["1970-01-01", "1970-01-05"])
+    rows = np.array(["1970-01-05", "NaT", "1969-12-30"], dtype="datetime64[D]")
+    assert places_in(days, rows).tolist() == [1, -1, -1]
+    assert order_by_date(rows).tolist() == [2, 0, 1]
 
 
 @pytest.mark.parametrize("hour", [0, 1])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,7 +39,7 @@ class RunRecords(NamedTuple):
     fills: npt.NDArray[np.int64]
     events: npt.NDArray[np.int64]
     positions: npt.NDArray[np.int64]
-    labels: Mapping[str, Any] = MappingProxyType({})
+    labels: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ class BacktestResult:
         Columns are ``date`` (execution session), ``decided`` (decision session), ``instrument``, ``side``,
         ``quantity``, ``requested``, ``price``, ``market_price``, ``fee``, ``status``, ``message`` and ``reason``.
         """
-        return _trades(self.records.market, self.records.fills).assign(**self.records.labels)
+        return _trades(self.records.market, self.records.fills).assign(**(self.records.labels or {}))
 
     @cached_property
     def corporate_actions(self) -> pd.DataFrame:

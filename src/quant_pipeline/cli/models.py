@@ -60,22 +60,30 @@ def plan(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
 @models.command()
 @click.option(
     "--cluster",
-    default="2",
-    show_default=True,
-    help="Processes to start on this machine, or the address of a Dask scheduler, tcp://host:8786.",
+    help="Processes to start on this machine, or the address of a Dask scheduler, tcp://host:8786; `cluster` of the "
+    "parameters, or 2, when it is not given.",
 )
 @env_option
 @params_option
 @click.pass_obj
-def train(metadata: Place, cluster: str, env: str | None, params: dict[str, Any]) -> None:
+def train(metadata: Place, cluster: str | None, env: str | None, params: dict[str, Any]) -> None:
     """Train all enabled models side by side, one session and one MLflow run each."""
     from quant_pipeline.cli.opened_models import open_models
-    from quant_pipeline.project.cluster import Sessions, connect, require_cluster, run_namespaces
+    from quant_pipeline.project.cluster import (
+        NAMED_TWICE,
+        PROCESSES,
+        Sessions,
+        connect,
+        require_cluster,
+        run_namespaces,
+    )
     from quant_pipeline.project.model_registry import load_model_registry
 
-    where = require_cluster(cluster)
-    with open_models(metadata, env, params):
-        names = list(load_model_registry())
+    if cluster is not None and "cluster" in params:
+        raise click.UsageError(NAMED_TWICE)
+    with open_models(metadata, env, params) as opened:
+        names, configured = list(load_model_registry()), opened.parameters.get("cluster")
+    where = require_cluster(cluster or configured or PROCESSES)
     with connect(where) as client:
         run_namespaces(client, Sessions(metadata.project_path, env, "training", params), names)
     click.echo(f"trained {', '.join(names)}; what had not changed was kept")

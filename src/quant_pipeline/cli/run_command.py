@@ -110,10 +110,10 @@ def name_cluster(callback: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(callback)
     def naming(*arguments: Any, cluster: str | None, params: dict[str, Any], **options: Any) -> Any:
         if cluster is not None:
-            from quant_pipeline.project.cluster import require_cluster
+            from quant_pipeline.project.cluster import NAMED_TWICE, require_cluster
 
             if "cluster" in params:
-                raise click.UsageError("--cluster and `cluster` of --params name a cluster; leave one of them out")
+                raise click.UsageError(NAMED_TWICE)
             params = params | {"cluster": require_cluster(cluster)}
         return callback(*arguments, params=params, **options)
 

@@ -93,7 +93,9 @@ class Place:
         if isinstance(address, Place):
             return address
         text = str(address)
-        return cls(text if protocol_of(text) is not None else str(Path(text.removeprefix("file://"))))
+        if protocol_of(text) is not None:
+            return cls(text)
+        return cls(str(Path(text.partition("://")[2] if "://" in text else text)))
 
     @property
     def is_remote(self) -> bool:

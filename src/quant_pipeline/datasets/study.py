@@ -6,7 +6,9 @@ from typing import Any
 import optuna
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
+from sqlalchemy import URL, make_url
 
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.places import is_bucket, is_database, require_local, shown
 from quant_pipeline.datasets.previews import preview_optional
 
@@ -52,6 +54,10 @@ class OptunaStudy(AbstractDataset[optuna.Study, optuna.Study]):
         if instead_of_bucket is not None and self._is_moved:
             filepath = instead_of_bucket["filepath"]
         self._url = filepath if is_database(filepath) else None
+        if self._url is not None and make_url(self._url).database in (None, "", ":memory:"):
+            raise ConfigurationError(
+                f"the study {name} lies in {shown(self._url)}, which names no database that is kept"
+            )
         what = f"the study {name}, which is a SQLite file or the URL of a database server,"
         self._file = None if self._url is not None else require_local(filepath, what)
         self._name = name if self._url is None or market is None else f"{market}/{name}"
@@ -83,7 +89,10 @@ class OptunaStudy(AbstractDataset[optuna.Study, optuna.Study]):
 
     @property
     def _storage(self) -> str | None:
-        return self._url if self._file is None else f"sqlite:///{self._file.resolve()}"
+        if self._file is None:
+            return self._url
+        # Signs that mean something in a URL may be those of the name of a file.
+        return URL.create("sqlite", database=str(self._file.resolve())).render_as_string()
 
     def _exists(self) -> bool:
         if self._file is not None:

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.common.cores import map_on_cores
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.evaluation.performance import sample_deviation
-from quant_pipeline.factors.label_lookup import labels_of_rows
+from quant_pipeline.factors.label_lookup import is_unique, labels_of_rows
 from quant_pipeline.factors.session_rows import SessionRows
 
 Values = npt.NDArray[np.float64]
@@ -40,6 +41,11 @@ def information_coefficients(scores: pd.Series, labels: pd.Series) -> pd.DataFra
     pandas.DataFrame
         Indexed by ``datetime``: ``ic`` (Pearson) and ``rank_ic`` (Spearman, ties averaged). Pairs with a missing value
         are left out; sessions with fewer than three pairs, or a constant side, are missing values or absent.
+
+    Raises
+    ------
+    ModelError
+        As `LabelledRows`.
     """
     return LabelledRows(scores.index, labels).coefficients(scores)
 
@@ -60,10 +66,21 @@ class LabelledRows:
         Of the scores, ``(datetime, instrument)``.
     labels
         As of `information_coefficients`.
+
+    Raises
+    ------
+    ModelError
+        When a row has two scores or two labels, or an index has its levels in another order.
     """
 
     def __init__(self, index: pd.MultiIndex, labels: pd.Series) -> None:
+        for rows, what in ((index, "scores"), (labels.index, "labels")):
+            if rows.names[0] == "instrument":
+                raise ModelError(f"{what} are indexed (instrument, datetime); index them (datetime, instrument)")
         found = labels if labels.index is index else labels_of_rows(index, labels)
+        if not is_unique(index):
+            twice = index[index.duplicated()][0]
+            raise ModelError(f"{twice[1]} has two scores on {twice[0]:%Y-%m-%d}; give each instrument one in a session")
         label, days = found.to_numpy(dtype=np.float64, na_value=np.nan), index.codes[0]
         places = np.flatnonzero((days >= 0) & ~np.isnan(label))
         if (np.diff(days[places]) < 0).any():

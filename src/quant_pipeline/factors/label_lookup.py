@@ -32,7 +32,7 @@ def labels_of_rows(index: pd.MultiIndex, labels: pd.Series) -> pd.Series:
     ModelError
         When a row has two labels.
     """
-    if not _is_unique(labels.index):
+    if not is_unique(labels.index):
         twice = labels.index[labels.index.duplicated()][0]
         raise ModelError(f"{twice[1]} has two labels on {twice[0]:%Y-%m-%d}; give each instrument one in a session")
     cells = [
@@ -49,7 +49,7 @@ def labels_of_rows(index: pd.MultiIndex, labels: pd.Series) -> pd.Series:
     return pd.Series(found, index=index, name=labels.name)
 
 
-def _is_unique(index: pd.MultiIndex) -> bool:
+def is_unique(index: pd.MultiIndex) -> bool:
     """Return whether no row of a panel comes twice; pandas would ask a hash table of all rows."""
     places, known = _places_in_grid(index.codes, index.levshape)
     if not isinstance(known, slice):

@@ -44,6 +44,8 @@ def whole_days(dates: npt.NDArray[Any]) -> npt.NDArray[np.int32] | None:
     if dates.dtype.kind != "M":
         return None
     per_day = int(np.datetime64(1, "D").astype(dates.dtype).astype(np.int64))
+    if per_day == 1 and np.isnat(dates).any():
+        return None
     moments, days = dates.astype(dates.dtype.newbyteorder("=")).view(np.int64), np.empty(len(dates), dtype=np.int32)
     for block in row_blocks(len(dates)):
         quotient = moments[block] // per_day

@@ -6,6 +6,7 @@ this machine. Workers need the project and its data at the same path: a local cl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,11 @@ SECONDS_FOR_A_WORKER = 60.0
 """Seconds for which it waits for the first worker of that scheduler."""
 
 
-SCHEMES = ("tcp://", "tls://")
+PROCESSES = 2
+"""Processes of a cluster that nothing names."""
+NAMED_TWICE = "--cluster and `cluster` of --params name a cluster; leave one of them out"
+ADDRESS = re.compile(r"(tcp|tls)://(\[[^\]\s]+\]|[^\s:/]+):\d+")
+"""Protocol, host and port of a scheduler."""
 
 
 def require_cluster(named: object) -> str | int:
@@ -45,7 +50,7 @@ def require_cluster(named: object) -> str | int:
         named = int(named)
     if isinstance(named, int) and not isinstance(named, bool) and named > 0:
         return named
-    if isinstance(named, str) and named.startswith(SCHEMES):
+    if isinstance(named, str) and ADDRESS.fullmatch(named):
         return named
     raise ConfigurationError(
         f"`cluster` is {named!r}; it should be the address of a Dask scheduler, such as tcp://10.0.0.5:8786, or a "

@@ -25,7 +25,10 @@ def hooks_of(project_path):
     return make
 
 
-@pytest.mark.parametrize("where", ["10.0.0.5:8786", "http://10.0.0.5", 0, -1, True, 2.5, "", {"address": "tcp://a:1"}])
+NO_CLUSTER = ["10.0.0.5:8786", "http://10.0.0.5", "tcp://", "tls://desk", "tcp://desk:a", 0, -1, True, 2.5, "", [2]]
+
+
+@pytest.mark.parametrize("where", NO_CLUSTER)
 def test_what_is_no_cluster_is_refused(hooks_of, where):
     with pytest.raises(ConfigurationError, match=r"^`cluster` is .*such as tcp://10\.0\.0\.5:8786, or a number"):
         hooks_of(where).before_pipeline_run()
