@@ -1,4 +1,4 @@
-"""Panels sorted by session: every row at its place with its bits, whoever is listed when."""
+"""Panels sorted by session: every row in its place with its bits, whichever instruments are listed at the time."""
 
 import numpy as np
 import pandas as pd

@@ -145,7 +145,7 @@ def test_a_network_that_is_not_divided_learns_the_same_with_two_threads(kind, sa
 
 @pytest.fixture
 def busy():
-    """A fit in another thread, which holds the generators of the process until it is told to end."""
+    """A fit in another thread, which holds the random generators of the process until the test ends it."""
     begun, ended = threading.Event(), threading.Event()
 
     def fit():
