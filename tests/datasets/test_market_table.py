@@ -10,6 +10,7 @@ import pytest
 
 from quant_pipeline.datasets import market_table
 from quant_pipeline.datasets.market_table import MarketTable
+from tests.helpers.file_times import write_and_set_back
 
 DAYS = pd.DatetimeIndex(["2024-12-30", "2024-12-31", "2025-01-02"]).as_unit("ns")
 TABLE = pd.DataFrame(
@@ -122,6 +123,21 @@ def test_nodes_load_what_was_saved_without_reading_it(place):
     pd.testing.assert_frame_equal(one, TABLE.head(4))
     dataset.release()
     pd.testing.assert_frame_equal(dataset.load(), one)
+
+
+def test_a_table_that_has_just_been_written_is_not_read(tmp_path):
+    dataset, saved = table_at(tmp_path / "bars.parquet"), TABLE.copy()
+    dataset.save(saved)
+    assert same_memory(dataset.load(), saved)
+
+
+@pytest.mark.parametrize("is_saved", [True, False])
+def test_a_file_that_is_changed_in_place_and_set_back_in_time_is_read_again(place, tmp_path, is_saved):
+    dataset, changed = table_at(place), TABLE.assign(close=[0.0, 1.0, 2.0, 3.0, 9.0, 5.0])
+    table_at(tmp_path / "other.parquet").save(changed)
+    dataset.save(TABLE) if is_saved else dataset.load()
+    write_and_set_back(place, (tmp_path / "other.parquet").read_bytes())
+    pd.testing.assert_frame_equal(dataset.load(), changed)
 
 
 def test_a_table_that_its_file_gives_back_with_other_types_is_read(place):

@@ -5,20 +5,17 @@ import json
 import os
 import tracemalloc
 import weakref
-from datetime import date
 from pathlib import Path
 from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.datasets import panel as panel_module
 from quant_pipeline.datasets.panel import MANIFEST, YearlyPanel
-from quant_pipeline.datasets.panel_years import schema_of, to_arrow, write_plain
 from tests.helpers.two_names import panel
 
 
@@ -70,59 +67,6 @@ def test_a_panel_without_rows_is_refused_and_the_former_one_stays(tmp_path, rows
     with pytest.raises(Exception, match="has no rows"):
         dataset.save(rows())
     pd.testing.assert_frame_equal(dataset.load(), panel(["2019-12-31"]))
-
-
-def of_zone(table):
-    return table.set_axis(table.index.set_levels(table.index.levels[0].tz_localize("America/New_York"), level=0))
-
-
-def of_instruments(table, names):
-    return table.set_axis(table.index.set_levels(pd.Index(names, dtype=object), level=1))
-
-
-def of_level(table, place, values):
-    return table.set_axis(table.index.set_levels(pd.Index(values), level=place))
-
-
-def with_missing(table, place):
-    codes = [[0, 0], [0, 1]]
-    codes[place][1] = -1
-    return table.set_axis(table.index.set_codes(codes))
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (of_zone, "no time zone; these are of America/New_York"),
-        (lambda table: of_instruments(table, [1, 2]), "are names; these are integer"),
-        (lambda table: of_level(table, 1, [1, 2]), r"are names; these are integer\. Convert them"),
-        (lambda table: of_level(table, 1, pd.Categorical([1, 2])), "are names; these are integer"),
-        (
-            lambda table: of_level(table, 1, pd.to_datetime(["2020-01-02", "2020-01-03"])),
-            "are names; these are datetime",
-        ),
-        (lambda table: of_level(table, 0, ["2019-12-31"]), "are dates; these are string.*to_datetime"),
-        (lambda table: of_level(table, 0, [20191231]), "are dates; these are integer"),
-        (lambda table: of_level(table, 0, [date(2019, 12, 31)]), "are dates; these are date.*to_datetime"),
-        (lambda table: table.swaplevel(), r"this one is \(instrument, datetime\).*swaplevel"),
-        (lambda table: table.rename_axis(["instrument", "datetime"]).swaplevel(), "are dates; these are string"),
-        (lambda table: table.droplevel("datetime"), r"\(datetime, instrument\); this one is \(instrument\)"),
-        (lambda table: table.reset_index(drop=True), r"this one is \(None\)"),
-        (lambda table: with_missing(table, 0), "1 rows of a panel have no datetime"),
-        (lambda table: with_missing(table, 1), "1 rows of a panel have no instrument"),
-    ],
-)
-def test_an_index_that_files_do_not_keep_is_refused(tmp_path, change, reason):
-    with pytest.raises(Exception, match=reason) as failure:
-        YearlyPanel(str(tmp_path)).save(change(panel(["2019-12-31"])))
-    assert isinstance(failure.value.__cause__ or failure.value, MarketDataError)
-
-
-@pytest.mark.parametrize("kind", [object, "string", "category"])
-def test_names_of_any_kind_are_texts_in_files(tmp_path, kind):
-    written = panel(["2019-12-31", "2020-01-02"])
-    YearlyPanel(str(tmp_path)).save(of_level(written, 1, written.index.levels[1].astype(kind)))
-    pd.testing.assert_frame_equal(YearlyPanel(str(tmp_path)).load(), written)
 
 
 @pytest.mark.parametrize("is_read_lazily", [True, False])
@@ -237,28 +181,6 @@ def test_reading_takes_no_second_copy_of_the_panel(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.6 * wide.to_numpy().nbytes
-
-
-def test_saving_takes_no_copy_of_a_year(tmp_path):
-    sessions = pd.bdate_range("2015-01-01", "2015-12-31")
-    index = panel(sessions).index
-    wide = pd.DataFrame(np.ones((300, len(index)), dtype="float32").T, index=index, copy=False).rename(columns=str)
-    allocated = pa.default_memory_pool().bytes_allocated()
-    table = to_arrow(wide, schema_of(wide))
-    assert pa.default_memory_pool().bytes_allocated() - allocated < 0.1 * wide.to_numpy().nbytes
-    assert np.shares_memory(table.column("7").chunk(0).to_numpy(), wide.to_numpy())
-
-
-def test_a_column_of_a_group_is_one_page(tmp_path):
-    table = pa.table(
-        {"factor": np.arange(2**16 + 30_000, dtype="float32")}, pa.schema([pa.field("factor", "float", False)])
-    )
-    write_plain(table, tmp_path / "year.parquet")
-    layout = pq.read_metadata(tmp_path / "year.parquet")
-    groups = [layout.row_group(group) for group in range(layout.num_row_groups)]
-    assert [group.num_rows for group in groups] == [2**16, 30_000]
-    head_of_a_page = 25
-    assert all(group.column(0).total_compressed_size - 4 * group.num_rows <= head_of_a_page for group in groups)
 
 
 def test_saving_an_unsorted_panel_copies_one_year_at_a_time(tmp_path, monkeypatch):

@@ -14,11 +14,14 @@ import pytest
 
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.datasets import stored_panel
+from quant_pipeline.datasets.kept_digests import FOLDER
 from quant_pipeline.datasets.panel import MANIFEST, YearlyPanel
 from quant_pipeline.datasets.panel_years import PLAIN
 from quant_pipeline.datasets.stored_panel import StoredPanel
 from quant_pipeline.models import panels
+from quant_pipeline.models.digests import digest_of
 from quant_pipeline.models.panels import PanelView, files_in_sight
+from tests.helpers.file_times import write_and_set_back
 from tests.helpers.two_names import panel
 
 
@@ -108,6 +111,19 @@ def test_a_panel_that_was_written_again_is_not_mixed_with_what_was_read(written,
     dataset.save(written + 1)
     with pytest.raises(MarketDataError, match="was written again"):
         stored.read(slice(0, 1))
+
+
+def test_a_year_that_is_changed_in_place_and_set_back_in_time_is_refused(dataset, tmp_path):
+    stored, file = dataset.load(), tmp_path / "2020.parquet"
+    content = file.read_bytes()
+    changed = content.replace(np.float32(4).tobytes(), np.float32(9).tobytes())
+    assert changed != content
+    write_and_set_back(file, changed)
+    with pytest.raises(MarketDataError, match=r"2020\.parquet was written again"):
+        stored.read(slice(2, 3))
+    with pytest.raises(MarketDataError, match=r"2020\.parquet was written again"):
+        digest_of(stored, ["factor"], pd.Timestamp("2020-01-03"))
+    assert not (tmp_path / FOLDER / "2020.json").exists()
 
 
 @pytest.mark.parametrize("is_misread", [False, True])

@@ -1,7 +1,7 @@
 """Digests of the columns of a file, kept beside it in a hidden folder, and believed only while both are as they were.
 
-A file is known by inode, size, time of writing and time of change; no tool that copies or corrects a file can set the
-last one. What is kept carries a sum of itself. Where anything differs the values are hashed again.
+A file is known by its stamp, see `file_stamps`. What is kept carries a sum of itself. Where anything differs the values
+are hashed again.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from quant_pipeline.common.atomic import write_text
+from quant_pipeline.datasets.file_stamps import Stamp, stamp_of
 from quant_pipeline.models.digests import DEFINITION
 from quant_pipeline.models.panels import Digests, MakeDigests
 
@@ -28,7 +29,6 @@ MOST_STRETCHES: Final = 64
 SETTLED: Final = 2_000_000_000
 """Nanoseconds after which a file that is written again has another time of change, on every file system."""
 
-_State = tuple[int, int, int, int]
 _Stretches = dict[str, dict[str, Any]]
 MOST_FILES: Final = 512
 """Files whose digests a process remembers."""
@@ -55,7 +55,7 @@ class KeptDigests:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._place = file.parent / FOLDER / f"{file.stem}.json"
-        self._state: _State | None = None
+        self._state: Stamp | None = None
         self._stretches: _Stretches = {}
         self._lock = threading.Lock()
 
@@ -63,7 +63,7 @@ class KeptDigests:
         """Return digests of a stretch of rows of the file, see `FeaturePanel.digests`."""
         where = f"{rows.start}-{rows.stop}"
         with self._lock:
-            state = _state_of(self._file)
+            state = stamp_of(self._file)
             if self._state != state:
                 self._state, self._stretches = state, _read(self._place, state)
             stretch = self._stretches.get(where, {"index": None, "columns": {}})
@@ -72,16 +72,16 @@ class KeptDigests:
             if missing:
                 known |= make(missing)
                 # Nothing is known of a file that was replaced while it was hashed.
-                if _state_of(self._file) == state:
+                if stamp_of(self._file) == state:
                     self._keep(state, where, known)
         return {name: known[name] for name in names}
 
-    def _keep(self, state: _State, where: str, known: Digests) -> None:
+    def _keep(self, state: Stamp, where: str, known: Digests) -> None:
         columns = {name: digest for name, digest in known.items() if name is not None}
         self._stretches.pop(where, None)
         newest = list(self._stretches.items())[1 - MOST_STRETCHES :]
         self._stretches = dict([*newest, (where, {"index": known.get(None), "columns": columns})])
-        if time.time_ns() - state[3] < SETTLED:
+        if time.time_ns() - state.changed < SETTLED:
             return  # Were it written once more now, it could get the same time.
         try:
             write_text(self._place, _written(state, self._stretches))
@@ -89,17 +89,12 @@ class KeptDigests:
             logger.debug("digests of %s cannot be kept: %s", self._file, error)
 
 
-def _state_of(file: Path) -> _State:
-    status = file.stat()
-    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _written(state: _State, stretches: _Stretches) -> str:
+def _written(state: Stamp, stretches: _Stretches) -> str:
     body = json.dumps({"definition": DEFINITION, "file": state, "stretches": stretches})
     return f"{_sum_of(body)}\n{body}\n"
 
 
-def _read(place: Path, state: _State) -> _Stretches:
+def _read(place: Path, state: Stamp) -> _Stretches:
     """Return what is kept; nothing where it is damaged, or belongs to another file or definition."""
     try:
         expected, _, body = place.read_text(encoding="utf-8").removesuffix("\n").partition("\n")

@@ -9,9 +9,9 @@ import pandas as pd
 import pyarrow as pa
 
 from quant_pipeline.common.places import LOCAL
+from quant_pipeline.datasets.file_stamps import Stamp, stamp_of
 from quant_pipeline.datasets.point_in_time import PointInTimeTable, cut_at
 from quant_pipeline.datasets.same_rows import holds
-from quant_pipeline.datasets.stored_panel import Stamp, stamp_of
 
 MOST_KEPT: Final = 2**30
 """Bytes of the largest table that stays in memory between two nodes; a larger one is read by each of them."""
@@ -61,6 +61,7 @@ class MarketTable(PointInTimeTable):
         self._saved = self._state()
         if not self._is_plain or not self._holds(data):
             super().save(data)
+            self._saved = self._renamed(self._saved)
         if self._is_plain and _is_loaded_as_it_is(data, self._column):
             self._keep(self._saved, cut_at(data, self._as_of, self._column).copy(deep=False))
 
@@ -88,6 +89,12 @@ class MarketTable(PointInTimeTable):
 
     def _is_written(self, beside: Path) -> None:
         self._saved = stamp_of(beside)
+
+    def _renamed(self, written: Stamp | None) -> Stamp | None:
+        """Return the stamp of the file that was written, now that it has its name; None when another one has it."""
+        state = self._state()
+        is_same = state is not None and written is not None and state.but_for_name() == written.but_for_name()
+        return state if is_same else None
 
     def _release(self) -> None:
         super()._release()

@@ -19,11 +19,20 @@ from quant_pipeline.common.atomic import flush, replacing_file, write_text
 from quant_pipeline.common.cores import each_beside, map_on_cores
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.common.places import Place
-from quant_pipeline.datasets.panel_years import DAY, require_index, rows_by_year, schema_of, to_arrow, write_plain
+from quant_pipeline.datasets.file_stamps import Stamp, stamp_of
+from quant_pipeline.datasets.panel_years import (
+    DAY,
+    read_year,
+    require_index,
+    rows_by_year,
+    schema_of,
+    to_arrow,
+    write_plain,
+)
 from quant_pipeline.datasets.point_in_time import cut_at
 from quant_pipeline.datasets.previews import preview_table
 from quant_pipeline.datasets.same_rows import holds
-from quant_pipeline.datasets.stored_panel import Stamp, StoredPanel, stamp_of
+from quant_pipeline.datasets.stored_panel import StoredPanel
 from quant_pipeline.models.panels import FeaturePanel, MemoryPanel
 
 MANIFEST = "_manifest.json"
@@ -77,7 +86,7 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
         self._require_manifest(stamp)
         if stored is not None:
             return stored if self._lazy else stored.read()
-        table = pd.concat([pd.read_parquet(file) for file in files])
+        table = pd.concat([read_year(file) for file in files])
         self._require_manifest(stamp)
         table = table if self._as_of is None else cut_at(table, self._as_of, DAY)
         return MemoryPanel(table) if self._lazy else table
@@ -102,9 +111,7 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
             writing = _Writing(known, exits)
             for written in each_beside(partial(self._write_part, writing), _parts_of(data)):
                 if twice := sorted(written.keys() & manifest.keys()):
-                    raise MarketDataError(
-                        f"two parts of the panel in {self._place.address} hold rows of {twice[0][:-8]}"
-                    )
+                    raise MarketDataError(f"two parts of the panel in {self._place.address} hold rows of {twice[0][:-8]}")
                 manifest |= written
             if not manifest:
                 raise MarketDataError(

@@ -68,6 +68,59 @@ def require_index(panel: pd.DataFrame) -> pd.DataFrame:
     return panel.set_axis(index.set_levels(instruments.astype("str"), level=1))
 
 
+def has_plain_index(schema: pa.Schema) -> bool:
+    """Return whether the rows of a file have days without a time zone, and names."""
+    if not {DAY, INSTRUMENT} <= set(schema.names):
+        return False
+    day, name = schema.field(DAY).type, schema.field(INSTRUMENT).type
+    is_day = pa.types.is_date(day) or (pa.types.is_timestamp(day) and day.tz is None)
+    name = name.value_type if pa.types.is_dictionary(name) else name
+    return is_day and (pa.types.is_string(name) or pa.types.is_large_string(name) or pa.types.is_string_view(name))
+
+
+def read_year(file: Path) -> pd.DataFrame:
+    """Read a year by pandas, which another program may have written.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows in the order of the file. A session with a time zone is the day that the zone has then.
+
+    Raises
+    ------
+    MarketDataError
+        When a row has no session or no instrument, two rows are of the same, or the index is none of a panel.
+    """
+    table = pd.read_parquet(file)
+    if {DAY, INSTRUMENT} <= set(table.columns):
+        table = table.set_index([DAY, INSTRUMENT])
+    try:
+        return require_index(_in_days(table))
+    except MarketDataError as error:
+        raise MarketDataError(f"{file} is no year of a panel: {error.message}") from error
+
+
+def _in_days(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose sessions have no time zone; other indexes are left as they are."""
+    if list(table.index.names) != [DAY, INSTRUMENT]:
+        return table
+    days = table.index.levels[0]
+    if pd.api.types.infer_dtype(days) == "date":
+        # Days as polars and DuckDB write them.
+        return table.set_axis(table.index.set_levels(pd.DatetimeIndex(days), level=0))
+    if not isinstance(days, pd.DatetimeIndex) or days.tz is None:
+        return table
+    local = table.index.get_level_values(0).tz_localize(None).normalize()
+    table = table.set_axis(pd.MultiIndex.from_arrays([local, table.index.get_level_values(1)], names=[DAY, INSTRUMENT]))
+    if (again := table.index.duplicated()).any():
+        day, instrument = table.index[again][0]
+        raise MarketDataError(
+            f"{again.sum()} rows of a panel are of an instrument that has another one on the same day of {days.tz}, "
+            f"such as {instrument} on {day:%Y-%m-%d}; keep one of them"
+        )
+    return table
+
+
 def rows_by_year(panel: pd.DataFrame) -> Iterator[tuple[int, slice | npt.NDArray[np.intp]]]:
     """Yield the places of the rows of every year; in a sorted panel they are a slice, which copies nothing."""
     years = panel.index.levels[0].year.to_numpy()[panel.index.codes[0]]

@@ -18,15 +18,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from quant_pipeline.common.cores import each_on_cores, map_on_cores, usable_cores
-from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.datasets.file_stamps import Stamp, require_unchanged, stamp_of
 from quant_pipeline.datasets.kept_digests import kept_beside
-from quant_pipeline.datasets.panel_years import ATTRIBUTES, DAY, INSTRUMENT
+from quant_pipeline.datasets.panel_years import ATTRIBUTES, DAY, INSTRUMENT, has_plain_index
 from quant_pipeline.datasets.plain_pages import PlainPages
 from quant_pipeline.models import panels
 from quant_pipeline.models.panels import Digests, MakeDigests, MemoryPanel, Places, are_files_in_sight, session_starts
-
-Stamp = tuple[int, int, int]
-"""What tells a file from the one that takes its place."""
 
 
 class _Year(NamedTuple):
@@ -86,7 +83,8 @@ class StoredPanel:
         Returns
         -------
         StoredPanel or None
-            None where the years differ in their columns, hold other values than float32, or are not in their order.
+            None where the years differ in their columns, hold other values than float32, or are not in their order, and
+            where sessions or instruments are not as this project writes them, see `panel_years.read_year`.
         """
         stamps = [stamp_of(file) for file in files]
         layouts = [pq.read_metadata(file) for file in files]
@@ -136,7 +134,7 @@ class StoredPanel:
         year, end = self._years[place], [*self.seams, len(self.index)][place]
         if rows.stop > end:
             return make(names)
-        _require_unchanged(year.file, year.stamp)
+        require_unchanged(year.file, year.stamp)
         within = slice(rows.start - year.first, rows.stop - year.first)
         return kept_beside(year.file).of(within, names, make)
 
@@ -166,12 +164,12 @@ class StoredPanel:
         for year, end in zip(self._years, ends, strict=True):
             first, last = max(start, year.first), min(stop, end)
             if first < last:
-                _require_unchanged(year.file, year.stamp)
+                require_unchanged(year.file, year.stamp)
                 wanted = slice(first - year.first, last - year.first)
                 try:
                     _read_values(year, names, wanted, values[:, first - start : last - start])
                 finally:
-                    _require_unchanged(year.file, year.stamp)  # Also while it was read.
+                    require_unchanged(year.file, year.stamp)  # Also while it was read.
         index = self.index if rows is None else self.index[start:stop]
         table = pd.DataFrame(values.T, index=index, columns=pd.Index(names, dtype="str"), copy=False)
         table.attrs = dict(self.attrs)
@@ -195,31 +193,15 @@ def _open_again(stamped: Sequence[tuple[Path, Stamp]], as_of: str | None) -> Sto
 
 def _require_all_unchanged(stamped: Sequence[tuple[Path, Stamp]]) -> None:
     for file, stamp in stamped:
-        _require_unchanged(file, stamp)
-
-
-def stamp_of(file: Path) -> Stamp:
-    """Return the stamp of a file as it is now."""
-    status = file.stat()
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _require_unchanged(file: Path, stamp: Stamp) -> None:
-    try:
-        is_same = stamp_of(file) == stamp
-    except FileNotFoundError:
-        is_same = False
-    if not is_same:
-        raise MarketDataError(
-            f"{file} was written again while the panel was in use; what was read before does not belong to it. "
-            "Run the stage again"
-        )
+        require_unchanged(file, stamp)
 
 
 def _lie_alike(schemas: Sequence[pa.Schema], names: Sequence[str]) -> bool:
-    """Return whether all files have the same columns, all of them float32."""
+    """Return whether all files have the same columns: days without a time zone, names, and float32."""
     return all(
-        schema.names == schemas[0].names and all(schema.field(name).type == pa.float32() for name in names)
+        schema.names == schemas[0].names
+        and has_plain_index(schema)
+        and all(schema.field(name).type == pa.float32() for name in names)
         for schema in schemas
     )
 
@@ -233,10 +215,12 @@ class _Rows(NamedTuple):
     are_in_order: bool
 
 
-def _rows_of(file: Path) -> _Rows:
-    """Read the sessions of a file, and which of them and which instrument each row has."""
+def _rows_of(file: Path) -> _Rows | None:
+    """Read the sessions of a file, and which of them and which instrument each row has; None where one has none."""
     rows = pq.read_table(file, columns=[DAY, INSTRUMENT], read_dictionary=[INSTRUMENT], use_threads=usable_cores() > 1)
     rows = rows.combine_chunks()
+    if any(column.null_count for column in rows.columns):
+        return None
     every = rows.column(DAY).to_numpy()
     steps = np.diff(every)
     begins = np.concatenate([[True], steps > np.timedelta64(0)]) if len(every) else np.zeros(0, dtype=bool)
@@ -246,12 +230,14 @@ def _rows_of(file: Path) -> _Rows:
 
 
 def _read_index(files: Sequence[Path]) -> tuple[pd.MultiIndex, list[int]] | None:
-    """Read the index of all years and the first place of each; None when the sessions are not in their order."""
+    """Read the index of all years and the first place of each; None when sessions are not in order, or missing."""
     days: list[npt.NDArray[np.datetime64]] = []
     sessions: list[npt.NDArray[np.int32]] = []
     coded: list[pa.DictionaryArray] = []
     firsts, rows_so_far, days_so_far = [], 0, 0
     for rows in each_on_cores(_rows_of, files, few_ahead=True):
+        if rows is None:
+            return None
         is_later = not (days and len(days[-1]) and len(rows.days)) or rows.days[0] > days[-1][-1]
         if not (rows.are_in_order and is_later):
             return None
