@@ -133,6 +133,17 @@ def test_an_address_that_no_file_system_has_is_never_a_folder_here(address):
     assert "secret" not in refused.value.message
 
 
+def test_a_password_stands_in_no_message_and_in_no_name_of_a_folder():
+    place = Place.of("ftp://me:secret@desk/market")
+    assert (str(place), repr(place / "a")) == ("ftp://me:***@desk/market", "Place('ftp://me:***@desk/market/a')")
+    assert place.path.as_posix().endswith("files/ftp/me:***@desk/market")
+    assert Place.of("ftp://me:another@desk/market").path == Place.of(str(place)).path == place.path
+    with pytest.raises(ConfigurationError, match=r"^ftp://me:\*\*\*@desk/\.\./a names no file or folder"):
+        Place.of("ftp://me:secret@desk/../a").path  # noqa: B018
+    with pytest.raises(ConfigurationError, match=r"^nowhere://me:\*\*\*@desk/a\?token=\*\*\* is neither"):
+        Place.of("nowhere://me:secret@desk/a?token=secret").path  # noqa: B018
+
+
 @pytest.mark.parametrize("address", ["s3://", "memory://a/../../b"])
 def test_an_address_that_is_no_folder_of_a_bucket_is_refused(address):
     with pytest.raises(ConfigurationError, match="names no file or folder below"):

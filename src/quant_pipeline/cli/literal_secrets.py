@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import yaml
 
-NAMES_OF_SECRETS = re.compile(r"secret|passw|passphrase|pwd|token|apikey|accesskey|privatekey|keyid|bearer")
-"""What the name of a secret contains when case and all that is no letter or digit are taken out of it."""
+from quant_pipeline.common.secret_names import names_a_secret
+
 REFERENCE = re.compile(r"\$\{[^{}]+(\{.*\})?[^{}]*\}")
 LITERAL_DEFAULT = re.compile(r"""\$\{\s*[\w.]+\s*:[^,{}]*,\s*(?!null\b|''|""|\$\{|\})\S""")
 """What OmegaConf takes when that which a reference names is not set."""
@@ -47,16 +47,12 @@ def _secrets_in(node: yaml.Node, path: str, is_secret: bool, above: tuple[int, .
     if isinstance(node, yaml.MappingNode):
         for name, value in node.value:
             key = str(name.value) if isinstance(name, yaml.ScalarNode) else "?"
-            yield from _secrets_in(value, f"{path}.{key}".lstrip("."), is_secret or _names_a_secret(key), above)
+            yield from _secrets_in(value, f"{path}.{key}".lstrip("."), is_secret or names_a_secret(key), above)
     elif isinstance(node, yaml.SequenceNode):
         for part in node.value:
             yield from _secrets_in(part, path, is_secret, above)
     elif isinstance(node, yaml.ScalarNode) and _is_literal(node, is_secret):
         yield path
-
-
-def _names_a_secret(key: str) -> bool:
-    return NAMES_OF_SECRETS.search(re.sub(r"[^a-z0-9]", "", key.lower())) is not None
 
 
 def _is_literal(node: yaml.ScalarNode, is_secret: bool) -> bool:

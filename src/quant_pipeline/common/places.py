@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from quant_pipeline.common.atomic import replacing_file, write_text
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.secret_names import without_secrets
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -66,18 +67,9 @@ def is_database(address: str) -> bool:
     return True
 
 
-def shown(address: str) -> str:
-    """Return an address as messages show it: the password of a database is hidden."""
-    if not is_database(address):
-        return address
-    from sqlalchemy import make_url
-
-    return make_url(address).render_as_string()
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Place:
-    """A file or folder.
+    """A file or folder; as a text it is its address without passwords.
 
     Attributes
     ----------
@@ -86,6 +78,14 @@ class Place:
     """
 
     address: str
+
+    def __str__(self) -> str:
+        """Return the address as messages show it."""
+        return without_secrets(self.address)
+
+    def __repr__(self) -> str:
+        """Return it as Python would write it, without passwords."""
+        return f"Place({str(self)!r})"
 
     @classmethod
     def of(cls, address: str | Path | Place) -> Place:
@@ -183,7 +183,7 @@ class Place:
             return fsspec.filesystem(protocol_of(self.address), use_listings_cache=False)
         except ImportError as error:
             raise ConfigurationError(
-                f"{self.address} cannot be used: {error}. For s3:// run pip install 'quant_pipeline[buckets]', for "
+                f"{self} cannot be used: {error}. For s3:// run pip install 'quant_pipeline[buckets]', for "
                 "gs:// pip install gcsfs; for other protocols install the library of fsspec that knows them."
             ) from error
 
@@ -193,10 +193,11 @@ class Place:
 
     @property
     def _within(self) -> str:
-        protocol, _, rest = self.address.partition("://")
+        # Names of folders show no password, either.
+        protocol, _, rest = str(self).partition("://")
         parts = [part for part in rest.split("/") if part]
         if ".." in parts or not parts:
-            raise ConfigurationError(f"{self.address} names no file or folder below {protocol}://; correct it")
+            raise ConfigurationError(f"{self} names no file or folder below {protocol}://; correct it")
         return "/".join((protocol, *parts))
 
     def _remote(self, name: str) -> str:
@@ -275,8 +276,8 @@ def require_files(address: str) -> None:
     """
     if protocol_of(address) is not None and not is_bucket(address):
         raise ConfigurationError(
-            f"{shown(address)} is neither a path of this machine nor one of a bucket: no file system has the protocol "
-            f"{protocol_of(address)}. Correct it."
+            f"{without_secrets(address)} is neither a path of this machine nor one of a bucket: no file system has the "
+            f"protocol {protocol_of(address)}. Correct it."
         )
 
 
@@ -290,7 +291,7 @@ def require_local(address: str, what: str) -> Path:
     """
     if protocol_of(address) is not None:
         raise ConfigurationError(
-            f"{what} cannot lie at {shown(address)}: it needs a folder of this machine. Correct its path."
+            f"{what} cannot lie at {without_secrets(address)}: it needs a folder of this machine. Correct its path."
         )
     return Place.of(address).path
 

@@ -105,7 +105,7 @@ class ModelBundles(AbstractDataset[ModelBundle, ModelBundle | None]):
         return getattr(self.store.aliases, self._role) is not None
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self.store.place.address, "role": self._role, "promotion": self._promotion}
+        return {"filepath": str(self.store.place), "role": self._role, "promotion": self._promotion}
 
 
 class MeasuresByVersion(AbstractDataset[dict[str, Measures], dict[str, Measures]]):
@@ -144,7 +144,7 @@ class MeasuresByVersion(AbstractDataset[dict[str, Measures], dict[str, Measures]
         return bool(self._files())
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._place.address}
+        return {"filepath": str(self._place)}
 
 
 class Champions(AbstractDataset[NoReturn, dict[str, str]]):
@@ -182,7 +182,7 @@ class Champions(AbstractDataset[NoReturn, dict[str, str]]):
         return bool(self._models())
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._place.address}
+        return {"filepath": str(self._place)}
 
 
 class StoredBundles(Mapping[str, ModelBundle]):
@@ -255,4 +255,4 @@ class BundlesByWindow(AbstractDataset[dict[str, ModelBundle], StoredBundles]):
         return False
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._place.address}
+        return {"filepath": str(self._place)}

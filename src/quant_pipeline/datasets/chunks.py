@@ -57,4 +57,4 @@ class ChunkedTable(AbstractDataset[Chunks, LazyChunks]):
         return False
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._place.address}
+        return {"filepath": str(self._place)}

@@ -81,7 +81,7 @@ class EarlierTable(AbstractDataset[NoReturn, pd.DataFrame | None]):
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {"folder": self._place.address, "file": self._file, "before": self._before}
+        return {"folder": str(self._place), "file": self._file, "before": self._before}
 
 
 class EarlierTables(AbstractDataset[NoReturn, dict[str, Callable[[], pd.DataFrame]]]):
@@ -122,4 +122,4 @@ class EarlierTables(AbstractDataset[NoReturn, dict[str, Callable[[], pd.DataFram
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {"folder": self._place.address, "before": self._before}
+        return {"folder": str(self._place), "before": self._before}

@@ -35,19 +35,19 @@ class FactorFile(AbstractDataset[None, pd.DataFrame | None]):
             return None
         file = self._place.fetch()
         if not file.is_file():
-            raise FactorError(f"there is no factor file {self._place.address}. Put it there, or correct its path.")
+            raise FactorError(f"there is no factor file {self._place}. Put it there, or correct its path.")
         with file.open("rb") as opened:
             is_hdf = opened.read(8) == HDF
         if is_hdf:
             raise FactorError(
-                f"{self._place.address} is HDF, as RD-Agent writes a single factor; write it as Parquet: "
+                f"{self._place} is HDF, as RD-Agent writes a single factor; write it as Parquet: "
                 f"pandas.read_hdf('{file.name}').to_frame().to_parquet('{file.stem}.parquet'), "
                 "without to_frame() where it holds several factors."
             )
         try:
             return pd.read_parquet(file)
         except (OSError, ValueError) as error:
-            raise FactorError(f"{self._place.address} cannot be read as Parquet: {error}") from error
+            raise FactorError(f"{self._place} cannot be read as Parquet: {error}") from error
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """First rows, for kedro-viz; none without a file."""
@@ -59,4 +59,4 @@ class FactorFile(AbstractDataset[None, pd.DataFrame | None]):
         raise NotImplementedError("a factor file is read-only")
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": None if self._place is None else self._place.address}
+        return {"filepath": None if self._place is None else str(self._place)}

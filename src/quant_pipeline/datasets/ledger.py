@@ -7,7 +7,8 @@ from typing import Any
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
-from quant_pipeline.common.places import is_database, require_local, shown
+from quant_pipeline.common.places import is_database, require_local
+from quant_pipeline.common.secret_names import without_secrets
 from quant_pipeline.datasets.previews import preview_rows
 from quant_pipeline.trading.ledger.events import Event
 from quant_pipeline.trading.ledger.identity import account_of, require_account
@@ -103,7 +104,7 @@ class LedgerEvents(AbstractDataset[Sequence[Event], tuple[Event, ...]]):
 
     def _describe(self) -> dict[str, Any]:
         # A URL may carry a password.
-        return {"filepath": shown(self._address)}
+        return {"filepath": without_secrets(self._address)}
 
 
 def address_of(filepath: str) -> str:

@@ -66,4 +66,4 @@ class OrderList(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         return not self.load().empty
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._place.address, "as_of": self._as_of}
+        return {"filepath": str(self._place), "as_of": self._as_of}

@@ -111,11 +111,11 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
             writing = _Writing(known, exits)
             for written in each_beside(partial(self._write_part, writing), _parts_of(data)):
                 if twice := sorted(written.keys() & manifest.keys()):
-                    raise MarketDataError(f"two parts of the panel in {self._place.address} hold rows of {twice[0][:-8]}")
+                    raise MarketDataError(f"two parts of the panel in {self._place} hold rows of {twice[0][:-8]}")
                 manifest |= written
             if not manifest:
                 raise MarketDataError(
-                    f"the panel for {self._place.address} has no rows; look whether the universe has instruments in "
+                    f"the panel for {self._place} has no rows; look whether the universe has instruments in "
                     "the sessions of the run"
                 )
             writing.wait()
@@ -143,14 +143,14 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
     def _require_manifest(self, stamp: Stamp | None) -> None:
         if self._stamp_of_manifest() != stamp:
             raise MarketDataError(
-                f"the panel in {self._place.address} was saved by another process while it was read; run the command "
+                f"the panel in {self._place} was saved by another process while it was read; run the command "
                 "again when that one is done"
             )
 
     def _complete_files(self) -> list[Path]:
         manifest = self._read_manifest()
         if not manifest:
-            at = self._place.address
+            at = str(self._place)
             found = f"No panel in {at}"
             if any(self._folder.glob("*.parquet")):
                 found = f"The panel in {at} is not complete: a run was interrupted, or is of an earlier version"
@@ -185,7 +185,7 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
         return bool(self._read_manifest())
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._place.address}
+        return {"filepath": str(self._place)}
 
 
 class _Writing:

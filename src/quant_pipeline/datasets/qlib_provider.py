@@ -40,4 +40,4 @@ class QlibProvider(AbstractDataset[dict[str, pd.DataFrame], Path]):
         return (self._place / "calendars" / "day.txt").fetch().is_file()
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._place.address}
+        return {"filepath": str(self._place)}

@@ -38,7 +38,7 @@ class ScoreFile(AbstractDataset[NoReturn, pd.DataFrame | None]):
             When the file cannot be read, a column is missing, a row has no date or instrument, a score is no number, or
             an instrument stands there twice.
         """
-        file, named = self._place.fetch(), self._place.address
+        file, named = self._place.fetch(), str(self._place)
         if not file.exists():
             return None
         try:
@@ -73,4 +73,4 @@ class ScoreFile(AbstractDataset[NoReturn, pd.DataFrame | None]):
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._place.address}
+        return {"filepath": str(self._place)}

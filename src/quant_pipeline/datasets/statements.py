@@ -43,4 +43,4 @@ class StatementFolder(AbstractDataset[NoReturn, tuple[StatementFile, ...]]):
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._place.address}
+        return {"filepath": str(self._place)}

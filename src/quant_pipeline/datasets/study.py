@@ -9,7 +9,8 @@ from kedro_datasets._typing import TablePreview
 from sqlalchemy import URL, make_url
 
 from quant_pipeline.common.exceptions import ConfigurationError
-from quant_pipeline.common.places import is_bucket, is_database, require_local, shown
+from quant_pipeline.common.places import is_bucket, is_database, require_local
+from quant_pipeline.common.secret_names import without_secrets
 from quant_pipeline.datasets.previews import preview_optional
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class OptunaStudy(AbstractDataset[optuna.Study, optuna.Study]):
         self._url = filepath if is_database(filepath) else None
         if self._url is not None and make_url(self._url).database in (None, "", ":memory:"):
             raise ConfigurationError(
-                f"the study {name} lies in {shown(self._url)}, which names no database that is kept"
+                f"the study {name} lies in {without_secrets(self._url)}, which names no database that is kept"
             )
         what = f"the study {name}, which is a SQLite file or the URL of a database server,"
         self._file = None if self._url is not None else require_local(filepath, what)
@@ -101,4 +102,4 @@ class OptunaStudy(AbstractDataset[optuna.Study, optuna.Study]):
 
     def _describe(self) -> dict[str, Any]:
         # A URL may carry a password.
-        return {"filepath": str(self._file) if self._url is None else shown(self._url), "name": self._name}
+        return {"filepath": str(self._file) if self._url is None else without_secrets(self._url), "name": self._name}

@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 from kedro.io import AbstractDataset, DatasetError
 
 from quant_pipeline.common.exceptions import ConfigurationError
-from quant_pipeline.common.places import require_local, shown
+from quant_pipeline.common.places import require_local
+from quant_pipeline.common.secret_names import without_secrets
 from quant_pipeline.datasets.ledger import ANCHORS, address_of
 from quant_pipeline.trading.brokers.gateway import Gateway
 
@@ -75,7 +76,7 @@ class BrokerDesk(AbstractDataset[NoReturn, Gateway]):
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {"broker": self._broker, "ledger": shown(self._ledger)}
+        return {"broker": self._broker, "ledger": without_secrets(self._ledger)}
 
 
 def _filepath(key: str, place: dict[str, str]) -> str:

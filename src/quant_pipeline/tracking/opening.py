@@ -21,6 +21,7 @@ from sqlalchemy import make_url
 from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import ConfigurationError, TrackingError
 from quant_pipeline.common.parameters import describe_faults
+from quant_pipeline.common.secret_names import without_secrets
 from quant_pipeline.tracking.batches import BatchedHook
 from quant_pipeline.tracking.dead_runs import tag_runs
 from quant_pipeline.tracking.relocation import ARTIFACTS, follow_project
@@ -207,7 +208,7 @@ def _await_server(uri: str) -> None:
         # Certificates and proxies have settings of MLflow's own; it says itself what is wrong with them.
         return
     except requests.exceptions.RequestException as error:
-        raise TrackingError(f"no tracking server answers at {uri} ({type(error).__name__})") from error
+        raise TrackingError(f"no tracking server answers at {without_secrets(uri)} ({type(error).__name__})") from error
 
 
 def _await_database(uri: str) -> None:
@@ -233,7 +234,7 @@ def page_of(run: Run, environment: str | None) -> str:
     path = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
     uri = mlflow.get_tracking_uri()
     if uri.startswith(("http://", "https://")):
-        return f"{uri.rstrip('/')}/{path}"
+        return f"{without_secrets(uri).rstrip('/')}/{path}"
     return f"http://{PAGES}/{path} while `{in_environment('kedro mlflow ui', environment)}` runs"
 
 

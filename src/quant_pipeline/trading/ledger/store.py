@@ -17,6 +17,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.common.secret_names import without_secrets
 from quant_pipeline.trading.ledger.anchors import Anchor, Anchors
 from quant_pipeline.trading.ledger.connections import durable_engine, reading_engine
 from quant_pipeline.trading.ledger.events import Event, EventKind
@@ -176,7 +177,7 @@ class Ledger:
     @property
     def where(self) -> str:
         """The database, for messages; without a password."""
-        return str(self.file or self._engine.url.render_as_string())
+        return str(self.file or without_secrets(self._engine.url.render_as_string()))
 
     @property
     def file(self) -> Path | None:

@@ -1,0 +1,49 @@
+"""Secrets in addresses are hidden, whatever the protocol, and nothing else is."""
+
+import pytest
+
+from quant_pipeline.common.secret_names import names_a_secret, without_secrets
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql+psycopg://me:secret@host:5432/books", "postgresql+psycopg://me:***@host:5432/books"),
+        ("nowhere://me:secret@host/a", "nowhere://me:***@host/a"),
+        ("sftp://me:sec@ret@host/a@b:c", "sftp://me:***@host/a@b:c"),
+        ("sftp://me:sec/ret@host/a", "sftp://me:***@host/a"),
+        ("smb://me@desk:secret@host/a", "smb://me@desk:***@host/a"),
+        ("redis://:secret@host/0", "redis://:***@host/0"),
+        ("zip://a.csv::ftp://me:secret@host/b.zip", "zip://a.csv:***@host/b.zip"),
+        ("postgresql://host/books?user=me&password=sec@ret&sslmode=require", "postgresql://host/books?user=me&password=***&sslmode=require"),
+        ("postgresql://host:5432/books?password=sec@ret", "postgresql://host:5432/books?password=***"),
+        ("https://host/a?X-Amz-Credential=k&X-Amz-Signature=secret&X-Amz-Date=1", "https://host/a?X-Amz-Credential=***&X-Amz-Signature=***&X-Amz-Date=1"),
+        ("abfs://host/a?sv=1&sig=secret", "abfs://host/a?sv=1&sig=***"),
+        ("abfs://host/a?account_key=secret;b=c", "abfs://host/a?account_key=***"),
+        ("mssql+pyodbc:///?odbc_connect=DRIVER%3Da%3BPWD%3Dsecret", "mssql+pyodbc:///?odbc_connect=***"),
+    ],
+)  # fmt: skip
+def test_passwords_and_secret_parameters_are_hidden(address, shown):
+    assert without_secrets(address) == shown
+    assert without_secrets(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "data/markets/us",
+        "/srv/a:b@c/market",
+        "s3://desk/market/2024-01-02T10:30/a?versionId=7",
+        "s3://desk/who@where/bars.parquet",
+        "postgresql://me@host:5432/books?sslmode=verify-full&sslrootcert=/etc/ca.pem",
+        "sqlite:////srv/books.sqlite",
+        "http://[::1]:5000/",
+    ],
+)
+def test_what_is_no_secret_is_shown(address):
+    assert without_secrets(address) == address
+
+
+@pytest.mark.parametrize(("name", "is_secret"), [("API-Key", True), ("accessKeyId", True), ("keyword", False)])
+def test_a_secret_is_known_by_its_name(name, is_secret):
+    assert names_a_secret(name) == is_secret
