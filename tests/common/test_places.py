@@ -5,6 +5,7 @@ import sys
 
 import fsspec
 import pytest
+from kedro_datasets.text import TextDataset
 
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.places import Place, path_here, require_local
@@ -112,6 +113,18 @@ def test_a_single_file_is_a_place_too(bucket):
     place.publish()
     bucket.another_machine()
     assert place.fetch().read_text() == "a,b"
+
+
+@pytest.mark.parametrize("slashes", ["//", "///"])
+def test_two_slashes_are_one_as_for_datasets_of_kedro(bucket, slashes):
+    saved = TextDataset(filepath=f"{bucket.address}{slashes}folder{slashes}a")
+    saved.save("1")
+    assert bucket.names() == ["folder/a"]
+    place = Place.of(f"{bucket.address}{slashes}folder{slashes}")
+    assert (place.fetch() / "a").read_text() == "1"
+    written(place, b="2").publish()
+    assert bucket.names() == ["folder/a", "folder/b"]
+    assert place.path == Place.of(f"{bucket.address}/folder").path
 
 
 def test_names_are_found_where_the_place_lies(bucket, tmp_path):

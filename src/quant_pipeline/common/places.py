@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -94,7 +95,10 @@ class Place:
             return address
         text = str(address)
         if protocol_of(text) is not None:
-            return cls(text)
+            # As datasets of Kedro read it: two slashes in a path are one, here and there.
+            protocol, _, rest = text.partition("://")
+            path, mark, query = rest.partition("?")
+            return cls(f"{protocol}://{re.sub('/+', '/', path)}{mark}{query}")
         return cls(str(Path(text.partition("://")[2] if "://" in text else text)))
 
     @property
