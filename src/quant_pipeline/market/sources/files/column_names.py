@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -29,6 +30,10 @@ MULTIPLES = {
 """What one unit of a volume is in shares."""
 LOTS = _words("lots lot contracts")
 """Units of a volume that are of another size at every exchange."""
+_TYPES = _words(
+    "date datetime timestamp time str string text utf char varchar nvarchar object category symbol float double real "
+    "decimal numeric number int uint integer bigint smallint tinyint long short bool boolean"
+)
 
 _IN_BRACKETS = re.compile(r"(?P<name>.*\S)\s*[(\[{]\s*(?:in\s+)?(?P<unit>[^()\[\]{}]{1,14}?)\s*[)\]}]")
 _AT_END = re.compile(r"(?P<name>.*[^\s_/,-])(?:\s*[_ /-]|,)\s*(?:in\s+)?(?P<unit>[a-z$€£¥₹]{1,5})")
@@ -67,6 +72,12 @@ def column_name(text: str) -> ColumnName:
         if inner in CANONICAL:
             return _of_money(ColumnName(inner, found["unit"]))
     return ColumnName(name)
+
+
+def are_types(cells: Sequence[str]) -> bool:
+    """Whether cells name the types of columns, ``date,varchar(8),float64``, as some programs write below a header."""
+    filled = [cell for cell in cells if cell.strip()]
+    return bool(filled) and all(re.split(r"[\W\d_]", cell.strip().lower(), maxsplit=1)[0] in _TYPES for cell in filled)
 
 
 def _is_unit(text: str) -> bool:

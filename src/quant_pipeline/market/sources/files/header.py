@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from quant_pipeline.market.sources.files.column_names import CURRENCIES, column_name
+from quant_pipeline.market.sources.files.column_names import CURRENCIES, are_types, column_name
 from quant_pipeline.market.sources.files.layouts import CANONICAL, LAYOUTS
 from quant_pipeline.market.sources.files.numbers import is_number
 
 FIELD_NAMES = frozenset(
     {"open", "high", "low", "close", "volume", "adj close", "dividends", "stock splits", "capital gains"}
 )
+SYMBOLS = ("instrument", "symbol", "ticker", "code")
+SECURITIES = frozenset({"name", "sector"})
 _BARE = frozenset({"o", "h", "l", "c", "v", "t", "name", "price", "close/last"})
 _NUMERIC = re.compile(r"[-+]?[\d.,:/ \-TZ]*\d[\d.,:/ \-TZ]*")
 
@@ -81,6 +83,9 @@ def find_header(rows: Sequence[Sequence[str]], own: Mapping[str, str]) -> Header
         levels = tuple(wide) if wide is not None else ()
         layout = "yahoo_download" if levels else None
         return Header(_unique(names), index + 1, levels, layout, is_known=True, title_lines=index)
+    listed = next((index for index, row in enumerate(rows) if is_securities(row)), None)
+    if listed is not None:
+        return header_at(rows, listed)
     first = next((index for index, row in enumerate(rows) if any(row)), None)
     if first is None:
         return Header(fault="is empty")
@@ -90,7 +95,18 @@ def find_header(rows: Sequence[Sequence[str]], own: Mapping[str, str]) -> Header
             return Header(binance, first, (), "binance", binance, is_known=True)
         return Header()
     # Names that nothing knows: the reader of columns says which ones are missing.
-    return Header(_unique(rows[first]), first + 1, title_lines=first)
+    return header_at(rows, first)
+
+
+def header_at(rows: Sequence[Sequence[str]], place: int) -> Header:
+    """Return the header that stands in one of some rows, with the names that are there."""
+    return Header(_unique(rows[place]), place + 1, title_lines=place)
+
+
+def is_securities(header: Iterable[str]) -> bool:
+    """Whether a header is that of a table of securities."""
+    names = {column.strip().lower() for column in header}
+    return bool(names >= SECURITIES and names & set(SYMBOLS))
 
 
 def count_names(rows: Sequence[Sequence[str]], own: Collection[str] = ()) -> list[int]:
@@ -170,7 +186,7 @@ def _are_alike(levels: Sequence[tuple[str, str]]) -> bool:
 
 def _of_two_lines(rows: Sequence[Sequence[str]]) -> Header | None:
     """Recognise fields and instruments, in either order, and the line of the index's name."""
-    if len(rows[0]) < 5 or len(rows[0]) != len(rows[1]):
+    if len(rows[0]) < 5 or len(rows[0]) != len(rows[1]) or any(map(are_types, rows[:2])):
         return None
     above, below = rows[0][1:], rows[1][1:]
     for fields, instruments in ((above, _filled(below)), (below, _filled(above))):

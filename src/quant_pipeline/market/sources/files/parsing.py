@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.market.data import SourceProblem
+from quant_pipeline.market.sources.files.column_names import are_types
 from quant_pipeline.market.sources.files.dates import Dates, read_dates
 from quant_pipeline.market.sources.files.faults import naming_faults
 from quant_pipeline.market.sources.files.field_files import join_fields
@@ -222,6 +223,7 @@ def _type(reading: Reading, raw: RawTable, found: Recognised, path: Path, option
         what = f"{AMBIGUOUS}, such as {table['date'].iloc[0]!r}; set `day_first: true` or `day_first: false`"
         reading.problems.append(SourceProblem(reading.file, None, None, what))
         return
+    _empty_rows_of_types(table, dates.unreadable)
     numbers = {name: read_numbers(table[name], decimal) for name in NUMBERS if name in table}
     if "split" in table:
         numbers["split"] = read_splits(table["split"], decimal)
@@ -254,8 +256,20 @@ def _empty_repeated_headers(table: pd.DataFrame, columns: Mapping[str, str]) -> 
         if not again.any():
             return
         again &= table[ours].astype("str").str.strip() == theirs.strip()
-    if again.any():
-        table.loc[again, [name for name in columns.values() if name not in ("date", "instrument")]] = ""
+    _make_no_bars(table, table.index[again])
+
+
+def _empty_rows_of_types(table: pd.DataFrame, unreadable: np.ndarray) -> None:
+    """Make lines that name the types of the columns lines that are no bars."""
+    said = table.loc[unreadable, "date"].astype("str").fillna("")
+    typed = said.isin([text for text in said.unique() if text.strip() and are_types([text])])
+    cells = table.loc[said.index[typed]].astype("str").fillna("")
+    _make_no_bars(table, cells.index[[are_types(row) for row in cells.itertuples(index=False)]])
+
+
+def _make_no_bars(table: pd.DataFrame, rows: pd.Index) -> None:
+    if len(rows):
+        table.loc[rows, [name for name in table if name not in ("date", "instrument")]] = ""
 
 
 def _decimal(table: pd.DataFrame, raw: RawTable, options: FilesMarketParameters) -> str | None:

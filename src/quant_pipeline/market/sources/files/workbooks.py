@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.market.sources.files.header import Header, find_header
+from quant_pipeline.market.sources.files.header import Header, find_header, header_at
 from quant_pipeline.market.sources.files.instrument_names import adjustment_said
 from quant_pipeline.market.sources.files.layouts import CANONICAL
 from quant_pipeline.market.sources.files.raw_table import FIRST_LINES, RawTable, UnreadableFileError
@@ -26,14 +26,12 @@ def read_workbook(content: bytes, own: Mapping[str, str]) -> RawTable:
     own
         Column names that the user maps, ours to the file's.
     """
-    sheets = pd.read_excel(io.BytesIO(content), header=None, dtype=object, sheet_name=None)
-    headers = {name: _header_of(cells, own) for name, cells in sheets.items() if not cells.empty}
-    if not headers:
-        raise UnreadableFileError("is empty")
+    sheets = _sheets_of(content)
+    headers = {name: find_header(_first_rows(cells), own) for name, cells in sheets.items()}
     known = [name for name, header in headers.items() if header.is_known] or list(headers)[:1]
     if not headers[known[0]].names:
         raise UnreadableFileError(headers[known[0]].fault)
-    parts = {str(name): _sheet(str(name), sheets[name], headers[name]) for name in known}
+    parts = {name: _sheet(name, sheets[name], headers[name]) for name in known}
     if len(parts) == 1:
         return next(iter(parts.values()))
     columns = {tuple(map(str, part.table.columns)) for part in parts.values()}
@@ -68,8 +66,38 @@ def _are_years(parts: dict[str, RawTable]) -> bool:
     return True
 
 
-def _header_of(cells: pd.DataFrame, own: Mapping[str, str]) -> Header:
-    return find_header([_texts(row) for row in cells.head(FIRST_LINES).to_numpy()], own)
+def read_list(content: bytes, score: Callable[[Sequence[str]], int]) -> RawTable:
+    """Read the sheet that holds a list, below the row that is its header; a title may stand above.
+
+    Parameters
+    ----------
+    content
+        The file.
+    score
+        Returns how much a row is like the header; the first of those that are most like it is taken.
+    """
+    sheets = _sheets_of(content)
+    rows = {name: _first_rows(cells) for name, cells in sheets.items()}
+    places = ((name, place) for name, first in rows.items() for place in range(len(first)))
+    name, place = max(places, key=lambda found: score(rows[found[0]][found[1]]))
+    return _sheet(name, sheets[name], header_at(rows[name], place))
+
+
+def is_workbook(content: bytes) -> bool:
+    """Whether bytes are those of a workbook."""
+    return content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0"))
+
+
+def _sheets_of(content: bytes) -> dict[str, pd.DataFrame]:
+    sheets = pd.read_excel(io.BytesIO(content), header=None, dtype=object, sheet_name=None)
+    filled = {str(name): cells for name, cells in sheets.items() if not cells.empty}
+    if not filled:
+        raise UnreadableFileError("is empty")
+    return filled
+
+
+def _first_rows(cells: pd.DataFrame) -> list[list[str]]:
+    return [_texts(row) for row in cells.head(FIRST_LINES).to_numpy()]
 
 
 def _texts(cells: np.ndarray) -> list[str]:
