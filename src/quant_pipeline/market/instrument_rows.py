@@ -13,6 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from quant_pipeline.common.row_blocks import row_blocks
+
 
 class _Numbered(NamedTuple):
     """Number of each row's instrument in a column, and the names."""
@@ -22,8 +24,6 @@ class _Numbered(NamedTuple):
     names: pd.Index
 
 
-_BLOCK = 1 << 16
-"""Rows that are looked at together: the cache of a core holds what they need."""
 _DAY = 86_400 * 10**9
 _EARLIEST = -300 * 366 * _DAY
 """Nanoseconds before 1970: a day for each of a span from here on is few."""
@@ -121,8 +121,8 @@ def different_dates(table: pd.DataFrame) -> npt.NDArray[np.datetime64]:
     if first < _EARLIEST:  # Not a time is below all of them.
         return np.sort(table["date"].unique())
     is_there = np.zeros((last - first) // _DAY + 1, dtype=bool)
-    for start in range(0, len(numbers), _BLOCK):
-        since = numbers[start : start + _BLOCK] - first
+    for block in row_blocks(len(numbers)):
+        since = numbers[block] - first
         days = since // _DAY
         if not np.array_equal(days * _DAY, since):
             return np.sort(table["date"].unique())

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quant_pipeline.market.sources.files import draft as drafts
+from quant_pipeline.common import row_blocks
 from quant_pipeline.market.sources.files.draft import Draft, all_of, rows_where
 from quant_pipeline.market.sources.files.observation import observe
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
@@ -20,7 +20,7 @@ VALUES = np.array([3.0, np.nan, -1.0, 0.0, 5.0, -2.0, 7.0])
 @pytest.mark.parametrize("block", [1, 3, 7, 100])
 def test_a_test_holds_of_the_same_rows_in_blocks_of_any_size(monkeypatch, block, cores):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: cores, raising=False)
-    monkeypatch.setattr(drafts, "_BLOCK", block)
+    monkeypatch.setattr(row_blocks, "ROWS", block)
     assert rows_where(len(VALUES), lambda part: VALUES[part] > 0).tolist() == [
         True,
         False,
@@ -55,7 +55,7 @@ def test_a_row_goes_on_where_the_one_before_is_of_its_instrument():
 def test_a_folder_is_cleaned_alike_in_blocks_of_few_rows(monkeypatch, case, on_problem):
     options = FilesMarketParameters(on_problem=on_problem)
     at_once = observe(CASES / case, options)
-    monkeypatch.setattr(drafts, "_BLOCK", 7)
+    monkeypatch.setattr(row_blocks, "ROWS", 7)
     in_blocks = observe(CASES / case, options)
     assert in_blocks.problems == at_once.problems
     assert in_blocks.is_refused == at_once.is_refused

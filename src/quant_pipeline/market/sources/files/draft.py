@@ -10,14 +10,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.common.cores import map_on_cores, usable_cores
+from quant_pipeline.common.row_blocks import row_blocks
 from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.instrument_rows import number_instruments
 from quant_pipeline.market.quality import COLUMNS, no_findings
 
 PRICES = ("open", "high", "low", "close")
 KEY = ["instrument", "date"]
-_BLOCK = 1 << 16
-"""Rows that are looked at together."""
 
 
 @dataclass
@@ -176,16 +175,15 @@ def rows_where(n_rows: int, test: Callable[[slice], npt.NDArray[np.bool_]]) -> n
         Of some of the rows, by NumPy alone.
     """
     found = np.empty(n_rows, dtype=bool)
-    firsts = range(0, n_rows, _BLOCK)
+    blocks = list(row_blocks(n_rows))
     cores = usable_cores()
 
-    def look_at(own: range) -> None:
-        for first in own:
-            block = slice(first, min(first + _BLOCK, n_rows))
+    def look_at(own: Iterable[slice]) -> None:
+        for block in own:
             found[block] = test(block)
 
     # Handing each block to a thread takes as long as a test.
-    map_on_cores(look_at, [firsts[core::cores] for core in range(cores)] if len(firsts) > 1 else [firsts])
+    map_on_cores(look_at, [blocks[core::cores] for core in range(cores)] if len(blocks) > 1 else [blocks])
     return found
 
 
