@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from kedro.framework.session import KedroSession
 
 from quant_pipeline.__main__ import Place
 from quant_pipeline.cli.account import account
@@ -14,6 +15,7 @@ from quant_pipeline.cli.models import models
 from quant_pipeline.cli.options import ProjectCommand, ProjectGroup
 from quant_pipeline.cli.package import package
 from quant_pipeline.cli.replay import replay
+from tests.helpers.c_library import take_library
 
 COMMANDS = (account, models, compile_kernels, package, replay)
 
@@ -75,3 +77,12 @@ def test_without_a_configuration_the_advice_is_one_that_the_command_can_follow(c
         "configuration there."
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_replay_keeps_large_blocks_from_its_first_session_on(project_path, monkeypatch):
+    asked, at_runs = take_library(monkeypatch), []
+    monkeypatch.setattr(KedroSession, "run", lambda self, **what: at_runs.append((what, list(asked))))
+    words = ["--from", "2025-01-02", "--to", "2025-01-03"]
+    done = CliRunner().invoke(replay, words, obj=Place(project_path), catch_exceptions=False)
+    assert done.output.strip().endswith("replayed 2 sessions, 2025-01-02 to 2025-01-03")
+    assert at_runs == [({"pipeline_names": ["daily"]}, [(-3, 2**28), (-1, 2**30)])] * 2

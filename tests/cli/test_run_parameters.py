@@ -1,17 +1,21 @@
 """What `kedro run --params` understands, how unknown names are refused, and with which status it ends."""
 
+from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import click
 import pytest
+from click.testing import CliRunner
 from kedro.framework import project
+from kedro.framework.session import KedroSession
 from kedro.io import MemoryDataset
 from kedro.pipeline import node, pipeline
 
 from quant_pipeline.cli.options import read_parameters
 from quant_pipeline.cli.run_command import end_with_status, run, tell_unknown_names
-from quant_pipeline.common import allocation
 from quant_pipeline.common.exceptions import ConfigurationError
+from tests.helpers.c_library import take_library
 
 
 def read(text):
@@ -84,12 +88,19 @@ def test_a_run_ends_with_the_status_that_execution_returns(result, status):
     assert ended.value.code == status
 
 
-def test_the_process_of_a_run_keeps_large_blocks_whatever_becomes_of_it(monkeypatch):
-    asked = []
-    library = SimpleNamespace(mallopt=lambda *setting: asked.append(setting) or 1)
-    monkeypatch.setattr(allocation, "_keeping", [])
-    monkeypatch.setattr(allocation, "_has_own_settings", lambda: False)
-    monkeypatch.setattr(allocation, "_gnu_library", lambda: library)
-    with pytest.raises(TypeError, match="missing"):
-        run.callback()
-    assert asked == [(-3, 2**28), (-1, 2**30)]
+@pytest.mark.parametrize(
+    ("words", "is_kept"),
+    [
+        ([], True),
+        (["--pipelines", "daily"], True),
+        (["--pipelines", "order_generation,execution"], True),
+        (["--pipelines", "execution"], False),
+        (["--pipeline", "execution"], False),
+    ],
+)
+def test_the_process_of_a_run_keeps_large_blocks_unless_it_waits_for_a_broker(monkeypatch, words, is_kept):
+    asked = take_library(monkeypatch)
+    monkeypatch.setattr(KedroSession, "create", Mock(side_effect=TypeError("whatever becomes of it")))
+    done = CliRunner().invoke(run, words, obj=SimpleNamespace(project_path=Path("nowhere")))
+    assert "whatever becomes of it" in str(done.exception)
+    assert asked == [(-3, 2**28), (-1, 2**30)] * is_kept

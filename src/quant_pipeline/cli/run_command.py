@@ -19,7 +19,8 @@ from quant_pipeline.common.storage_errors import KnownErrorsInOneLine
 
 STATUS = "execution_status"
 """Output of the pipeline of execution that is the exit status of the command."""
-
+WAITING = frozenset({"execution"})
+"""Pipelines that wait for others: an execution waits for the fills of its broker."""
 REFUSALS = {
     "Failed to find the pipeline": "`kedro registry list` names the pipelines.",
     "Pipeline does not contain": "`kedro registry list` names the pipelines, `kedro models list` the models.",
@@ -86,11 +87,16 @@ def end_with_status(callback: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def keep_memory(callback: Callable[..., Any]) -> Callable[..., Any]:
-    """Let the process of a run keep the memory of large results for the next ones; it ends with the run."""
+    """Let the process of a run keep the memory of large results for the next ones; it ends with the run.
+
+    A run of `WAITING` alone would hold memory while it waits.
+    """
 
     @wraps(callback)
     def keeping(*arguments: Any, **options: Any) -> Any:
-        keep_large_blocks()
+        named = {options.get("pipeline"), *(options.get("pipelines") or ())} - {None}
+        if not named or named - WAITING:
+            keep_large_blocks()
         return callback(*arguments, **options)
 
     return keeping

@@ -159,6 +159,20 @@ def test_top_sends_the_best_of_each_source_and_the_table_keeps_all():
     assert "=DD" not in set(pd.DataFrame(json.loads(as_json)).query("source == 'both'")["instrument"])
 
 
+@pytest.mark.parametrize(("top", "times"), [(None, 1), (2, 2)])
+def test_rows_are_written_as_csv_once_for_their_file_and_their_hash(monkeypatch, top, times):
+    write, written = pd.DataFrame.to_csv, []
+
+    def count(table, *arguments, **options):
+        written.append(len(table))
+        return write(table, *arguments, **options)
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", count)
+    table, *_, manifest = ranked(ranking=RankingParameters(top=top))
+    assert (len(written), max(written)) == (times, len(table))
+    assert (manifest["rows_sha256"] == manifest["files"]["ranking.csv"]) == (top is None)
+
+
 def test_instrument_that_rises_into_the_top_has_its_change():
     top = RankingParameters(top=2)
     before = ranked(ranking=top, latest_fused_scores=fused([0.4, 0.3, 0.2, 0.1]))[0]
