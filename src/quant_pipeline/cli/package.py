@@ -18,7 +18,7 @@ from quant_pipeline.cli.sessions import configuration_folder
 from quant_pipeline.common.atomic import replacing_file
 from quant_pipeline.common.environments import LOCAL
 from quant_pipeline.common.exceptions import ConfigurationError
-from quant_pipeline.project.configuration import SUFFIXES
+from quant_pipeline.project.configuration_files import SUFFIXES
 
 KEYS_OF_THE_SHELL = Path("base/credentials_environment.yml")
 """The only file with credentials in its name that is packed: it refers to variables of the shell."""

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-from kedro.config import MissingConfigException, OmegaConfigLoader
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT, LOCAL, environments_in
 from quant_pipeline.common.exceptions import ConfigurationError
-from quant_pipeline.common.fast_yaml import fast_loader
-from quant_pipeline.project.references import merge, merged_and_resolved, names_from_params, require_plain, select
+from quant_pipeline.project.configuration_files import ConfigurationFiles
+from quant_pipeline.project.references import merge, merged_and_resolved, names_from_params, select
 from quant_pipeline.project.refused_configuration import (
     describe_unreadable,
-    leads_somewhere,
     limits_of_real_money,
     own_message,
     refuse_limits_of_real_money,
@@ -32,18 +26,15 @@ from quant_pipeline.project.rehearsal import set_apart
 from quant_pipeline.project.resolvers import CUSTOM_RESOLVERS, register_resolvers
 from quant_pipeline.project.signal_models import with_signals
 
-SUFFIXES = (".yml", ".yaml", ".json")
 PINNED = {
     "parameters": ("account", "execution", "risk"),
     "globals": ("account", "paths"),
     "catalog": ("trading_desk", "ledger"),
 }
 """Beginnings of names that an account with real money takes from its own files and never from conf/local."""
-MLFLOW_PATTERNS = ["mlflow*", "mlflow*/**", "**/mlflow*"]
-"""As kedro-mlflow sets them, which may be later than the first question."""
 
 
-class ProjectConfigLoader(OmegaConfigLoader):
+class ProjectConfigLoader(ConfigurationFiles):
     """Kedro's loader of YAML: base, then the account, then conf/local; what cannot be read is named.
 
     Parameters
@@ -60,17 +51,10 @@ class ProjectConfigLoader(OmegaConfigLoader):
     """
 
     def __init__(self, conf_source: str, env: str | None = None, **options: Any) -> None:
-        self._root = Path(conf_source)
         self._found: dict[str, dict[str, Any]] = {}
-        self._raw: dict[str, list[dict[str, Any]]] = {}
         self._found_for: dict[str, Any] = {}
         self._known: set[str] = set()
         self._taken_by_parameters: set[str] = set()
-        if not self._root.exists() and "://" not in str(conf_source):
-            raise ConfigurationError(
-                f"There is no {self._root.name}/ in {self._root.absolute().parent}; start in the project or pass "
-                "--conf-source."
-            )
         self.withheld: set[str] = set()
         """Names that conf/local sets although the account, which trades real money, takes them from its own files."""
         self.market_facts: dict[str, Any] = {}
@@ -82,7 +66,6 @@ class ProjectConfigLoader(OmegaConfigLoader):
             # The name of a universe; conditions beside it in YAML stay.
             options["runtime_params"] = given | {"universe": {"name": given["universe"]}}
         super().__init__(conf_source, env, **options)
-        self.config_patterns.setdefault("mlflow", MLFLOW_PATTERNS)
         if self.environment == LOCAL:
             raise ConfigurationError(
                 f"conf/{LOCAL} is no account: it is applied last to every account. Leave `--env {LOCAL}` out, or name "
@@ -156,37 +139,6 @@ class ProjectConfigLoader(OmegaConfigLoader):
             ) from error
         return found
 
-    def _read_dir_configs(
-        self,
-        conf_path: str,
-        patterns: Iterable[str],
-        key: str,
-        processed_files: set[Path],
-        read_environment_variables: bool | None = False,
-    ) -> dict[Path, dict[str, Any]]:
-        """Read the files of a folder as Kedro does, as plain tables instead of trees of OmegaConf."""
-        folder = Path(conf_path).as_posix()
-        if not self._fs.isdir(folder):
-            raise MissingConfigException(f"There is no folder {folder}")
-        names = {name for pattern in patterns for name in self._fs.glob(f"{folder}/{pattern}")}
-        files = [Path(name) for name in sorted(names) if not (self.ignore_hidden and self._is_hidden(name))]
-        found = {file: self._read_file(file) for file in files if self._is_valid_config_path(file)}
-        processed_files.update(found)
-        if read_environment_variables:
-            found = {file: self._with_variables(content) for file, content in found.items()}
-        self._check_duplicates(key, found)
-        return found
-
-    def _read_file(self, file: Path) -> Any:
-        text = self._fs.read_text(file.as_posix(), encoding="utf-8")
-        return require_plain(yaml.load(text, Loader=fast_loader()))  # noqa: S506 - it is a safe one
-
-    def _with_variables(self, content: dict[str, Any]) -> Any:
-        """Put variables of the shell in their places, which only credentials may name."""
-        tree = OmegaConf.create(content)
-        self._resolve_environment_variables(tree)
-        return OmegaConf.to_container(tree)
-
     def _merge_and_resolve(self, key: str, config_per_file: dict[Path, dict[str, Any]]) -> dict[str, Any]:
         """Merge the files of a layer and resolve their references, as Kedro does."""
         files = list(config_per_file.values())
@@ -225,14 +177,6 @@ class ProjectConfigLoader(OmegaConfigLoader):
         """Merge as Kedro does by way of OmegaConf; both are resolved tables by now."""
         return merge(config, env_config)
 
-    def _read_local(self, key: str) -> dict[Path, dict[str, Any]]:
-        folder = self._get_conf_env_path(LOCAL)
-        if not self._fs.isdir(Path(folder).as_posix()):
-            return {}
-        patterns = self.config_patterns[key]
-        files: dict[Path, dict[str, Any]] = self._read_dir_configs(folder, patterns, key, set(), key == "credentials")
-        return files
-
     def _withhold(self, key: str, file: dict[str, Any]) -> None:
         """Take what only the account's own files may say out of a file of conf/local, and remember that."""
         pinned = {str(name) for name in file if str(name).startswith(PINNED.get(key, ()))}
@@ -247,63 +191,6 @@ class ProjectConfigLoader(OmegaConfigLoader):
         files = [select(file, "execution.needs_arming") for file in (*base.values(), *own.values())]
         return any(files)
 
-    def _check_duplicates(self, key: str, config_per_file: dict[Path, Any]) -> None:
-        """Check, as Kedro does, that no two files set the same key; before that, that they hold keys at all.
-
-        Raises
-        ------
-        ConfigurationError
-            When a file holds a list, or one value.
-        """
-        for file, content in config_per_file.items():
-            if not isinstance(content, dict):
-                name = next((name for name, path in self._files().items() if path == file), file.as_posix())
-                held = "a list" if isinstance(content, list) else "a single value"
-                raise ConfigurationError(f"{name} holds {held}; it has to hold `key: value` lines.")
-        # Kedro looks into tables of parameters; it takes trees of OmegaConf there, and names elsewhere.
-        nested = key == "parameters"
-        names = {
-            file: dict.fromkeys(self._get_all_keys(content)) for file, content in config_per_file.items() if nested
-        }
-        super()._check_duplicates("names", names or config_per_file)
-
-    def read_beside(self, name: str) -> str | None:
-        """Return the text of a file that lies beside the environments, or None when there is none."""
-        file = Path(self._get_conf_env_path(name)).as_posix()
-        return str(self._fs.read_text(file, encoding="utf-8")) if self._fs.isfile(file) else None
-
-    def shell_variables(self, entry: str | None) -> dict[str, str]:
-        """Return the shell variables from which an entry of the credentials takes its keys, by key."""
-        variables: dict[str, str] = {}
-        for folder in self._names_of_layers():
-            for file in self._read_layer("credentials", folder):
-                for key, value in (file.get(str(entry)) or {}).items():
-                    variables |= {str(key): name for name in re.findall(r"\$\{oc\.env: *(\w+)", str(value))}
-        return variables
-
-    def local_files(self) -> list[str]:
-        """Return the names of the files of conf/local that set anything, in order."""
-        folder = Path(self._get_conf_env_path(LOCAL))
-        found = {file for key in self.config_patterns for file, content in self._read_local(key).items() if content}
-        return sorted(file.relative_to(folder).as_posix() for file in found)
-
-    def texts(self) -> Iterator[str]:
-        """Read the text of every file of this configuration."""
-        for file in self._files().values():
-            # Locks of editors are links to nowhere.
-            if not file.name.startswith("."):
-                yield self._text_of(file)
-
-    def _text_of(self, file: Path) -> str:
-        return str(self._fs.read_text(file.as_posix(), encoding="utf-8"))
-
-    def raw_files(self, key: str) -> list[dict[str, Any]]:
-        """Return the files of one kind, of base, the environment and conf/local, unresolved; only to be read."""
-        if key not in self._raw:
-            read: Any = super()._read_raw_config(key)
-            self._raw[key] = [*read[0].values(), *read[1].values(), *self._read_local(key).values()]
-        return self._raw[key]
-
     def _refuse_unknown(self, parameters: dict[str, Any]) -> None:
         """Refuse a name that nothing reads: a misspelt ``dry_run`` would be no dry run."""
         unknown = {str(name) for name in parameters if not str(name).startswith("_")} - self._known
@@ -317,37 +204,6 @@ class ProjectConfigLoader(OmegaConfigLoader):
         if named and self._needs_arming():
             refuse_limits_of_real_money(named, self.environment)
 
-    def place_of(self, key: str) -> str:
-        """Return what sets a parameter, or the nearest part of its name that is set: ``--params`` or a file.
-
-        Parameters
-        ----------
-        key
-            Name of the parameter, for instance ``strategy.topk``.
-        """
-        path = key.split(".")
-        for length in range(len(path), 0, -1):
-            if leads_somewhere(self.runtime_params, path[:length]):
-                return "--params"
-            for layer in reversed(self._names_of_layers()):
-                folder = Path(self._get_conf_env_path(layer))
-                for file, content in self._files_of_parameters(folder).items():
-                    if leads_somewhere(content, path[:length]):
-                        return f"{folder.parent.name}/{layer}/{file.relative_to(folder).as_posix()}"
-        return self._names_of_folders()
-
-    def _files_of_parameters(self, folder: Path) -> dict[Path, dict[str, Any]]:
-        if not self._fs.isdir(folder.as_posix()):
-            return {}
-        found: dict[Path, dict[str, Any]] = self._read_dir_configs(
-            str(folder), self.config_patterns["parameters"], "parameters", set()
-        )
-        return found
-
-    def _place_of(self, parameter: str) -> str:
-        local = any(parameter in file for file in self._read_local("parameters").values())
-        return f"conf/{LOCAL if local else self.environment}"
-
     def _runtime_names(self) -> set[str]:
         """Names that files take from ``--params``; `globals` may not, and what files refer to is not resolved."""
         catalog = self._read_raw_config("catalog")
@@ -356,40 +212,6 @@ class ProjectConfigLoader(OmegaConfigLoader):
             for folder in self._names_of_layers():
                 files += self._read_layer(kind, folder)
         return self._taken_by_parameters | names_from_params(files)
-
-    def _read_layer(self, kind: str, folder: str) -> list[dict[str, Any]]:
-        """Read the files of one layer without resolving them; a layer that is not there has none."""
-        path = self._get_conf_env_path(folder)
-        if not self._fs.isdir(Path(path).as_posix()):
-            return []
-        return list(self._read_dir_configs(path, self.config_patterns[kind], kind, set()).values())
-
-    @property
-    def project(self) -> Path:
-        """Folder of the project."""
-        return self._root.absolute().parent
-
-    @property
-    def environment(self) -> str:
-        """Name of the environment, which is the account."""
-        return self.env or self.default_run_env
-
-    def _names_of_layers(self) -> list[str]:
-        return [*dict.fromkeys((self.base_env, self.environment)), LOCAL]
-
-    def _files(self) -> dict[str, Path]:
-        """Return the files that may be read by the names that a user knows them by, also those of an archive."""
-        files: dict[str, Path] = {}
-        for layer in self._names_of_layers():
-            folder = Path(self._get_conf_env_path(layer))
-            if self._fs.isdir(folder.as_posix()):
-                inside = folder.rglob("*") if self._root.is_dir() else map(Path, self._fs.find(folder.as_posix()))
-                found = sorted(file for file in inside if file.suffix in SUFFIXES)
-                files |= {f"{folder.parent.name}/{layer}/{file.relative_to(folder).as_posix()}": file for file in found}
-        return files
-
-    def _names_of_folders(self) -> str:
-        return " or ".join(dict.fromkeys("/".join(name.split("/")[:2]) for name in self._files()))
 
 
 LOADER_OPTIONS: Final[dict[str, Any]] = {
