@@ -156,8 +156,9 @@ def test_a_line_of_types_is_no_bar_and_names_no_instrument(tmp_path, lines, n_le
     assert len(seen.rows) > 0.9 * len(prices)
 
 
-def test_a_ticker_that_is_called_like_a_type_is_an_instrument(tmp_path):
-    (file,) = write(tmp_path, ["\n".join([ONE, "Ticker,REAL,REAL,REAL,REAL,REAL", *BARS])])
+@pytest.mark.parametrize("label", ["Ticker", "Symbol", ""])
+def test_a_ticker_that_is_called_like_a_type_is_an_instrument(tmp_path, label):
+    (file,) = write(tmp_path, ["\n".join([ONE, f"{label},REAL,REAL,REAL,REAL,REAL", *BARS])])
     assert set(read_file(file, tmp_path, AUTO).rows["instrument"]) == {"REAL"}
 
 

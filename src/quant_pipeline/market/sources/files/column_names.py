@@ -31,7 +31,7 @@ MULTIPLES = {
 LOTS = _words("lots lot contracts")
 """Units of a volume that are of another size at every exchange."""
 _TYPES = _words(
-    "date datetime timestamp time str string text utf char varchar nvarchar object category symbol float double real "
+    "date datetime timestamp time str string text utf char varchar nvarchar object category float double real "
     "decimal numeric number int uint integer bigint smallint tinyint long short bool boolean"
 )
 

@@ -186,7 +186,10 @@ def _are_alike(levels: Sequence[tuple[str, str]]) -> bool:
 
 def _of_two_lines(rows: Sequence[Sequence[str]]) -> Header | None:
     """Recognise fields and instruments, in either order, and the line of the index's name."""
-    if len(rows[0]) < 5 or len(rows[0]) != len(rows[1]) or any(map(are_types, rows[:2])):
+    if len(rows[0]) < 5 or len(rows[0]) != len(rows[1]):
+        return None
+    # A line of instruments has no type of dates before it, but a name of the line, or nothing.
+    if any(row[0].strip() and are_types(row) for row in rows[:2]):
         return None
     above, below = rows[0][1:], rows[1][1:]
     for fields, instruments in ((above, _filled(below)), (below, _filled(above))):

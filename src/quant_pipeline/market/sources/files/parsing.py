@@ -261,6 +261,8 @@ def _empty_repeated_headers(table: pd.DataFrame, columns: Mapping[str, str]) -> 
 
 def _empty_rows_of_types(table: pd.DataFrame, unreadable: np.ndarray) -> None:
     """Make lines that name the types of the columns lines that are no bars."""
+    if not unreadable.any():
+        return
     said = table.loc[unreadable, "date"].astype("str").fillna("")
     typed = said.isin([text for text in said.unique() if text.strip() and are_types([text])])
     cells = table.loc[said.index[typed]].astype("str").fillna("")
