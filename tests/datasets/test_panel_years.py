@@ -169,3 +169,15 @@ def test_days_without_a_time_are_sessions(tmp_path, kind):
     assert table.index.tolist() == [
         (pd.Timestamp(day), name) for day, name in zip(days.to_pylist(), NAMES, strict=True)
     ]
+
+
+@pytest.mark.parametrize("levels", [["instrument", "datetime"], ["datetime"], ["instrument"], []])
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_sessions_and_instruments_are_known_by_their_names_wherever_they_stand(tmp_path, kind, levels):
+    written = panel(["2020-01-02", "2020-01-03"]).astype(kind)
+    table = written.reset_index()
+    (table.set_index(levels) if levels else table).to_parquet(tmp_path / "2020.parquet")
+    size = (tmp_path / "2020.parquet").stat().st_size
+    (tmp_path / MANIFEST).write_text(json.dumps({"2020.parquet": {"bytes": size}}))
+    read = YearlyPanel(str(tmp_path)).load()
+    pd.testing.assert_frame_equal(read, written, check_index_type=False)

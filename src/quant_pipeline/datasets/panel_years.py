@@ -92,8 +92,9 @@ def read_year(file: Path) -> pd.DataFrame:
         When a row has no session or no instrument, two rows are of the same, or the index is none of a panel.
     """
     table = pd.read_parquet(file)
-    if {DAY, INSTRUMENT} <= set(table.columns):
-        table = table.set_index([DAY, INSTRUMENT])
+    levels = [name for name in table.index.names if name is not None]
+    if levels != [DAY, INSTRUMENT] and {DAY, INSTRUMENT} <= {*levels, *table.columns}:
+        table = table.reset_index(level=levels).set_index([DAY, INSTRUMENT])
     try:
         return require_index(_in_days(table))
     except MarketDataError as error:
