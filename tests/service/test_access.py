@@ -162,6 +162,7 @@ def test_a_broken_configuration_stops_no_halt(finished, tmp_path):
 
 def test_no_path_of_the_machine_is_left_in_a_text(tmp_path):
     assert without_paths("open sqlite:////home/trader/jobs.sqlite", tmp_path) == "open jobs.sqlite"
+    assert without_paths("open sqlite+pysqlite:////home/a%25/jobs.sqlite", tmp_path) == "open jobs.sqlite"
     text = f"no such file {tmp_path}/data/x.parquet, nor /home/trader/keys.yml, nor /etc/passwd; see https://a.b/c/d"
     assert without_paths(text, tmp_path) == "no such file data/x.parquet, nor keys.yml, nor passwd; see https://a.b/c/d"
 

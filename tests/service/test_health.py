@@ -16,10 +16,14 @@ from tests.helpers.three_accounts import simulated, three_accounts
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory, project_path):
-    path = tmp_path_factory.mktemp("health") / "project"
+    path = tmp_path_factory.mktemp("health") / "100%25?"
     three_accounts(project_path, path)
     simulated(path)
     return open_served(ServedProject(SimpleNamespace(project_path=path), None, {}), {})
+
+
+def test_the_jobs_of_an_account_lie_in_its_own_folder_whatever_its_name(served):
+    assert (served.project.folder / "jobs.sqlite").is_file()
 
 
 def test_the_store_states_when_the_market_was_written(served):

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.utils.validation import _validate_param
 
+from quant_pipeline.common.databases import sqlite_url
 from quant_pipeline.strategy.rules import StrategyRules
 from quant_pipeline.tracking.batches import BatchedHook, log_points
 from quant_pipeline.tracking.parameters import flatten
@@ -13,7 +14,7 @@ from quant_pipeline.tracking.parameters import flatten
 
 @pytest.fixture
 def store(project_folder):
-    mlflow.set_tracking_uri(f"sqlite:///{project_folder / 'mlflow.db'}")
+    mlflow.set_tracking_uri(sqlite_url(project_folder / "mlflow.db"))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import time
 import mlflow
 import pytest
 
+from quant_pipeline.common.databases import sqlite_url
 from quant_pipeline.tracking.dead_runs import HOST, PROCESS, START, close_dead_runs, start_of
 
 
@@ -17,7 +18,7 @@ def statuses():
 
 @pytest.fixture
 def experiment(project_folder):
-    mlflow.set_tracking_uri(f"sqlite:///{project_folder / 'mlflow.db'}")
+    mlflow.set_tracking_uri(sqlite_url(project_folder / "mlflow.db"))
     return mlflow.set_experiment("sim").experiment_id
 
 

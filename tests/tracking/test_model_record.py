@@ -10,6 +10,7 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import node
 
+from quant_pipeline.common.databases import sqlite_url
 from quant_pipeline.datasets.bundle import ModelBundles
 from quant_pipeline.models.training import train_bundle
 from quant_pipeline.testing.planted_panel import planted_facts, planted_panel
@@ -46,7 +47,7 @@ def run(project_folder, tmp_path):
     catalog = DataCatalog(
         {"ridge.bundle@candidate": bundles, "sessions": MemoryDataset(pd.DataFrame({"date": panel.sessions}))},
     )
-    mlflow.set_tracking_uri(f"sqlite:///{project_folder / 'mlflow.db'}")
+    mlflow.set_tracking_uri(sqlite_url(project_folder / "mlflow.db"))
     mlflow.create_experiment("test", artifact_location=(tmp_path / "artifacts").as_uri())
     mlflow.set_experiment("test")
     with mlflow.start_run() as parent:

@@ -4,6 +4,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from quant_pipeline.common.databases import sqlite_url
 from quant_pipeline.tracking.old_runs import client_of, delete_runs, old_runs, restore_runs
 
 
@@ -47,8 +48,9 @@ def test_deleted_runs_are_kept_and_come_back_but_those_of_the_user_do_not(client
     assert old_runs(client, 3, "sim") == []
 
 
-def test_client_is_of_the_store_that_the_configuration_names(tmp_path, monkeypatch):
+def test_client_is_of_the_store_that_the_configuration_names(tmp_path, empty_store, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert client_of({}, tmp_path).tracking_uri == f"sqlite:///{tmp_path / 'mlflow.db'}"
+    assert client_of({}, empty_store.parent).tracking_uri == sqlite_url(empty_store)
     named = {"server": {"mlflow_tracking_uri": "http://127.0.0.1:5000"}}
     assert client_of(named, tmp_path).tracking_uri == "http://127.0.0.1:5000"

@@ -26,7 +26,7 @@ def market():
 
 @pytest.fixture(scope="module")
 def provider(market, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("market") / "qlib"
+    folder = tmp_path_factory.mktemp("market") / "100%25?" / "qlib"
     bars = adjust_bars(market.bars, market.corporate_actions)
     members = select_universe(market.bars, market.instruments, UniverseParameters(min_listing_sessions=60))
     write_provider(bars, pd.DatetimeIndex(np.sort(market.bars["date"].unique())), folder, members, market.benchmark)

@@ -9,12 +9,13 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from quant_pipeline.common.databases import sqlite_url
 from quant_pipeline.tracking.opening import prepare
 from quant_pipeline.tracking.relocation import PLACE
 
 
 def store_of(folder):
-    return f"sqlite:///{folder / 'mlflow.db'}"
+    return sqlite_url(folder / "mlflow.db")
 
 
 def contents(folder):

@@ -21,6 +21,7 @@ from kedro.runner import SequentialRunner
 from kedro_mlflow.io.artifacts import MlflowArtifactDataset
 
 from quant_pipeline.cli.mlflow_commands import mlflow_commands
+from quant_pipeline.common.databases import sqlite_url
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.project.hooks import TrackingHooks
 from quant_pipeline.tracking.opening import page_of
@@ -220,7 +221,7 @@ def test_a_wrong_key_of_the_configuration_is_named(sessions):
 def test_a_notebook_asks_mlflow_without_a_run(sessions, monkeypatch):
     monkeypatch.setitem(sys.modules, "kedro.ipython", sys)
     sessions.context()
-    assert mlflow.get_tracking_uri() == f"sqlite:///{sessions.folder / 'mlflow.db'}"
+    assert mlflow.get_tracking_uri() == sqlite_url(sessions.folder / "mlflow.db")
 
 
 def test_a_notebook_goes_on_without_a_server(sessions, monkeypatch, warnings):
@@ -239,14 +240,14 @@ def test_the_pages_of_mlflow_open_on_the_default_account_and_its_store(sessions,
     (sessions.folder / "src").mkdir()
     done = CliRunner().invoke(mlflow_commands, ["ui", "--port", "5099"], catch_exceptions=False)
     assert done.exit_code == 0
-    store = f"sqlite:///{sessions.folder / 'mlflow.db'}"
+    store = sqlite_url(sessions.folder / "mlflow.db")
     assert started == [
         ["mlflow", "ui", "--backend-store-uri", store, "--host", "127.0.0.1", "--port", "5099"],
     ]
 
 
 def test_commands_of_mlflow_and_notebooks_find_its_configuration_in_the_context(sessions):
-    assert sessions.context().mlflow.server.mlflow_tracking_uri == f"sqlite:///{sessions.folder / 'mlflow.db'}"
+    assert sessions.context().mlflow.server.mlflow_tracking_uri == sqlite_url(sessions.folder / "mlflow.db")
 
 
 def test_the_experiment_that_the_shell_names_counts_until_an_environment_names_its_own(sessions, monkeypatch):

@@ -8,6 +8,7 @@ from typing import Any
 from kedro.config import MissingConfigException
 from pydantic import ValidationError
 
+from quant_pipeline.common.databases import sqlite_url
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.service.access import Access
 from quant_pipeline.service.jobs.runner import JobRunner, Limits
@@ -26,7 +27,7 @@ def open_served(project: ServedProject, changes: Mapping[str, Any]) -> Served:
     folder = project.folder
     results = folder / "results"
     folder.mkdir(parents=True, exist_ok=True)
-    url = project.account.ledger.url or f"sqlite:///{folder / 'jobs.sqlite'}"
+    url = project.account.ledger.url or sqlite_url(folder / "jobs.sqlite")
     setting = JobSetting(
         id="",
         url=url,

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 PATH = re.compile(r"(?<![\w:/.])/(?:[^\s/'\"`:;,]+/)+([^\s/'\"`:;,]*)")
-SCHEME = re.compile(r"\b(?:sqlite|file):/{2,}(?=/)")
+SCHEME = re.compile(r"\b(?:sqlite(?:\+\w+)?|file):/{2,}(?=/)")
 """What names a file of this machine as an address: its path is left out as any other."""
 
 CREDENTIALS = re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s/@'\"`]+@")

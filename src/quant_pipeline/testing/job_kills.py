@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from quant_pipeline.common.databases import sqlite_url
 from quant_pipeline.service.jobs.kinds import JobKind
 from quant_pipeline.service.jobs.runner import JobRunner, Limits
 from quant_pipeline.service.jobs.table import OPEN, JobState, JobTable
@@ -54,7 +55,7 @@ class Counted(NamedTuple):
 
 def open_runner(folder: Path, max_jobs: int = 2, max_waiting: int = 10_000, max_ended: int = 10_000) -> JobRunner:
     """Open a table of jobs in a folder, and what runs them."""
-    url = f"sqlite:///{folder / 'jobs.sqlite'}"
+    url = sqlite_url(folder / "jobs.sqlite")
     setting = JobSetting("", url, str(folder), "sim", {}, str(folder / "results"), 10.0, None, None, 1.0)
     return JobRunner(JobTable(url), folder / "jobs", setting, Limits(max_jobs, max_waiting, max_ended))
 
@@ -84,9 +85,7 @@ def rehearse(kills: int, seed: int) -> Counted:
                 process.send_signal(signal.SIGKILL)
         _finish(folder)
         starts = {asked: _starts(folder, asked) for asked in range(1, number + 1)}
-        done = {
-            job.request["number"] for job in JobTable(f"sqlite:///{folder / 'jobs.sqlite'}").in_states(JobState.DONE)
-        }
+        done = {job.request["number"] for job in JobTable(sqlite_url(folder / "jobs.sqlite")).in_states(JobState.DONE)}
     lost = [asked for asked in acknowledged if asked not in done or not starts[asked]]
     twice = [asked for asked, count in starts.items() if count > 1]
     return Counted(kills, len(acknowledged), len(lost), len(twice))

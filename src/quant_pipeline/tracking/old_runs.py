@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from quant_pipeline.common.databases import sqlite_url
 from quant_pipeline.tracking.opening import local_store, named_store
 
 ARCHIVED = "quant_pipeline.archived"
@@ -23,7 +24,7 @@ def client_of(settings: Mapping[str, Any], project: Path) -> MlflowClient:
     """Return a client of the store that the configuration names."""
     uri = named_store(settings.get("server") or {})
     file = local_store(uri, project)
-    return MlflowClient(uri if file is None else f"sqlite:///{file}")
+    return MlflowClient(uri if file is None else sqlite_url(file))
 
 
 def experiment_of(settings: Mapping[str, Any], account: str) -> str:

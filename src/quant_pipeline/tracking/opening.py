@@ -18,6 +18,7 @@ from mlflow.entities import Run
 from pydantic import ValidationError
 from sqlalchemy import make_url
 
+from quant_pipeline.common.databases import sqlite_file, sqlite_url
 from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import ConfigurationError, TrackingError
 from quant_pipeline.common.parameters import describe_faults
@@ -139,10 +140,10 @@ def _complete_settings(context: KedroContext) -> str:
         experiment["name"] = os.environ.get("MLFLOW_EXPERIMENT_NAME") or context.config_loader["globals"]["account"]
     file = local_store(uri, context.project_path)
     if file is not None:
-        uri = f"sqlite:///{file}"
+        uri = sqlite_url(file)
         created = _inner(experiment, "create_experiment_kwargs")
         if created.get("artifact_location") is None:
-            created["artifact_location"] = str(file.with_name(ARTIFACTS))
+            created["artifact_location"] = file.with_name(ARTIFACTS).as_uri()
     server["mlflow_tracking_uri"] = uri
     context.config_loader["mlflow"] = settings
     return uri
@@ -171,10 +172,8 @@ def local_store(uri: str, project: Path) -> Path | None:
     project
         Folder that relative paths begin in.
     """
-    url = make_url(uri) if uri.startswith("sqlite") else None
-    if url is None or url.database in (None, "", ":memory:"):
-        return None
-    return project / str(url.database)
+    file = sqlite_file(uri) if uri.startswith("sqlite") else None
+    return None if file is None else project / file
 
 
 def prepare(uri: str) -> None:

@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException
 from qlib.workflow.exp import MLflowExperiment
 from qlib.workflow.expm import ExpAlreadyExistError, MLflowExpManager
 
+from quant_pipeline.common.databases import sqlite_url
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.tracking.store import prepare_store
 
@@ -72,7 +73,7 @@ def init_qlib(folder: str | Path, tracking_uri: str | None = None, **options: An
     if uri is None:
         store = folder.parent / STORE
         prepare_store(store)
-        uri, artifacts = f"sqlite:///{store}", str(folder.parent / ARTIFACTS)
+        uri, artifacts = sqlite_url(store), (folder.parent / ARTIFACTS).as_uri()
     manager = {
         "class": "DatabaseExperiments",
         "module_path": __name__,

@@ -23,6 +23,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from quant_pipeline.common.atomic import replacing_file
+from quant_pipeline.common.databases import sqlite_url
 from quant_pipeline.common.exceptions import TrackingError
 from quant_pipeline.common.locks import locked
 from quant_pipeline.tracking.relocation import ARTIFACTS
@@ -112,7 +113,7 @@ def _make_current(file: Path) -> None:
             return
     with replacing_file(file) as beside:
         # The default experiment keeps its artifacts beside the final place.
-        store = SqlAlchemyStore(f"sqlite:///{beside}", str(file.with_name(ARTIFACTS)))
+        store = SqlAlchemyStore(sqlite_url(beside), file.with_name(ARTIFACTS).absolute().as_uri())
         store.engine.dispose()
 
 
@@ -120,7 +121,7 @@ def _upgrade(file: Path, beside: Path, revision: str | None) -> None:
     """Migrate a copy; another one stays under the name of its revision."""
     with closing(_connect(file)) as original, closing(sqlite3.connect(beside)) as copy:
         original.backup(copy)
-    engine = create_engine(f"sqlite:///{beside}")
+    engine = create_engine(sqlite_url(beside))
     if revision is None:
         utils._initialize_tables(engine)
     else:
