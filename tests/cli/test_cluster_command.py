@@ -6,8 +6,6 @@ import pytest
 
 RUNS = ("kedro run --pipelines features", "kedro run --pipelines cross_validation --namespaces ridge_alpha158")
 
-COMMANDS = (RUNS[0], "kedro models train")
-
 
 def files_of(project):
     """Return the digests of the files of the market, by path."""
@@ -24,16 +22,14 @@ def test_a_stage_on_two_processes_writes_the_files_of_one(module_project, comman
     assert files_of(module_project) == here
 
 
-@pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("option", ["--cluster desk:8786", "--params cluster=desk:8786"])
-def test_what_names_no_cluster_is_refused(module_project, command, option):
-    refused = module_project.run(f"{command} {option}", ok=False)
+def test_what_names_no_cluster_is_refused(module_project, option):
+    refused = module_project.run(f"{RUNS[0]} {option}", ok=False)
     assert "`cluster` is 'desk:8786'; it should be the address of a Dask scheduler" in refused.stdout + refused.stderr
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_cluster_is_named_once(module_project, command):
-    refused = module_project.run(f"{command} --cluster 2 --params cluster=3", ok=False)
+def test_a_cluster_is_named_once(module_project):
+    refused = module_project.run(f"{RUNS[0]} --cluster 2 --params cluster=3", ok=False)
     assert "--cluster and `cluster` of --params name a cluster; leave one of them out" in refused.stderr
 
 

@@ -13,8 +13,8 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.project.cluster import PARAMETER
 from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
-from quant_pipeline.project.hooks import cluster
 
 ENVIRONMENTS = ("sim", "files", "qlib", "cn", "paper", "live")
 
@@ -104,7 +104,7 @@ def test_every_parameter_is_read_by_a_node_a_command_a_process_or_a_hook(project
     programs = [(project_path / "src/quant_pipeline" / package).glob("*.py") for package in ("cli", "live", "service")]
     commands = "".join(file.read_text() for files in programs for file in files)
     read |= {name for name in configured if f'rules("{name}"' in commands}
-    assert set(configured) <= read | {cluster.PARAMETER}
+    assert set(configured) <= read | {PARAMETER}
 
 
 def test_an_environment_that_sets_one_key_keeps_the_siblings(project_path):

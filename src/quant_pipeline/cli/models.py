@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quant_pipeline.cli.options import ProjectGroup, env_option, params_option, read_date
+from quant_pipeline.cli.options import ProjectGroup, env_option, name_cluster, params_option, read_date
 from quant_pipeline.cli.sessions import Place, open_session
 from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import ModelError
@@ -66,24 +66,15 @@ def plan(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
 @env_option
 @params_option
 @click.pass_obj
-def train(metadata: Place, cluster: str | None, env: str | None, params: dict[str, Any]) -> None:
+@name_cluster
+def train(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
     """Train all enabled models side by side, one session and one MLflow run each."""
     from quant_pipeline.cli.opened_models import open_models
-    from quant_pipeline.project.cluster import (
-        NAMED_TWICE,
-        PROCESSES,
-        Sessions,
-        connect,
-        require_cluster,
-        run_namespaces,
-    )
+    from quant_pipeline.project.cluster import PROCESSES, Sessions, cluster_of, connect, run_namespaces
     from quant_pipeline.project.model_registry import load_model_registry
 
-    if cluster is not None and "cluster" in params:
-        raise click.UsageError(NAMED_TWICE)
     with open_models(metadata, env, params) as opened:
-        names, configured = list(load_model_registry()), opened.parameters.get("cluster")
-    where = require_cluster(cluster or configured or PROCESSES)
+        names, where = list(load_model_registry()), cluster_of(opened.parameters) or PROCESSES
     with connect(where) as client:
         run_namespaces(client, Sessions(metadata.project_path, env, "training", params), names)
     click.echo(f"trained {', '.join(names)}; what had not changed was kept")

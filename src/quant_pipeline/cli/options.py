@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 import click
@@ -123,6 +124,30 @@ params_option: Callable[[Any], Any] = click.option(
     help="Parameters of the run, such as as_of=2025-01-02, as for `kedro run`.",
 )
 """The option of `kedro run`, for the other commands that open a session."""
+
+
+def name_cluster(callback: Callable[..., Any]) -> Callable[..., Any]:
+    """Make ``--cluster`` the parameter of that name; without the option the parameter is what it is.
+
+    Raises
+    ------
+    click.UsageError
+        When ``--params`` names a cluster, too.
+    ConfigurationError
+        When it is neither an address nor a number of processes.
+    """
+
+    @wraps(callback)
+    def naming(*arguments: Any, cluster: str | None, params: dict[str, Any], **options: Any) -> Any:
+        if cluster is not None:
+            from quant_pipeline.project.cluster import require_cluster
+
+            if params.get("cluster") is not None:
+                raise click.UsageError("--cluster and `cluster` of --params name a cluster; leave one of them out")
+            params = params | {"cluster": require_cluster(cluster)}
+        return callback(*arguments, params=params, **options)
+
+    return naming
 
 
 class ProjectCommand(click.Command):

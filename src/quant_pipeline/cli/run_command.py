@@ -11,7 +11,7 @@ from typing import Any
 import click
 from kedro.framework.cli.project import run as kedro_run
 
-from quant_pipeline.cli.options import read_parameters
+from quant_pipeline.cli.options import name_cluster, read_parameters
 from quant_pipeline.common.allocation import keep_large_blocks
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.exit_status import ExitStatus
@@ -100,30 +100,6 @@ def keep_memory(callback: Callable[..., Any]) -> Callable[..., Any]:
         return callback(*arguments, **options)
 
     return keeping
-
-
-def name_cluster(callback: Callable[..., Any]) -> Callable[..., Any]:
-    """Make ``--cluster`` the parameter of that name.
-
-    Raises
-    ------
-    click.UsageError
-        When ``--params`` names a cluster, too.
-    ConfigurationError
-        When it is neither an address nor a number of processes.
-    """
-
-    @wraps(callback)
-    def naming(*arguments: Any, cluster: str | None, params: dict[str, Any], **options: Any) -> Any:
-        if cluster is not None:
-            from quant_pipeline.project.cluster import NAMED_TWICE, require_cluster
-
-            if "cluster" in params:
-                raise click.UsageError(NAMED_TWICE)
-            params = params | {"cluster": require_cluster(cluster)}
-        return callback(*arguments, params=params, **options)
-
-    return naming
 
 
 CLUSTER = click.Option(

@@ -7,7 +7,7 @@ this machine. Workers need the project and its data at the same path: a local cl
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,9 +28,16 @@ SECONDS_FOR_A_WORKER = 60.0
 
 PROCESSES = 2
 """Processes of a cluster that nothing names."""
-NAMED_TWICE = "--cluster and `cluster` of --params name a cluster; leave one of them out"
-ADDRESS = re.compile(r"(tcp|tls)://(\[[^\]\s]+\]|[^\s:/]+):\d+")
+PARAMETER = "cluster"
+"""Parameter that names the cluster of a run."""
+ADDRESS = re.compile(r"(tcp|tls)://(\[[\w:.%-]+\]|[\w.-]+):([0-9]+)")
 """Protocol, host and port of a scheduler."""
+
+
+def cluster_of(parameters: Mapping[str, Any]) -> str | int | None:
+    """Return the cluster that the parameters of a run name, None where they name none; see `require_cluster`."""
+    named = parameters.get(PARAMETER)
+    return None if named is None else require_cluster(named)
 
 
 def require_cluster(named: object) -> str | int:
@@ -50,12 +57,24 @@ def require_cluster(named: object) -> str | int:
         named = int(named)
     if isinstance(named, int) and not isinstance(named, bool) and named > 0:
         return named
-    if isinstance(named, str) and ADDRESS.fullmatch(named):
+    if isinstance(named, str) and _is_address(named):
         return named
     raise ConfigurationError(
         f"`cluster` is {named!r}; it should be the address of a Dask scheduler, such as tcp://10.0.0.5:8786, or a "
         "number of processes to start on this machine"
     )
+
+
+def _is_address(text: str) -> bool:
+    found = ADDRESS.fullmatch(text)
+    if found is None or not 0 < int(found[3]) < 2**16:
+        return False
+    try:
+        found[2].encode("idna")
+    except UnicodeError:
+        # A part of the name is empty or too long.
+        return False
+    return True
 
 
 @contextmanager

@@ -25,7 +25,9 @@ def hooks_of(project_path):
     return make
 
 
-NO_CLUSTER = ["10.0.0.5:8786", "http://10.0.0.5", "tcp://", "tls://desk", "tcp://desk:a", 0, -1, True, 2.5, "", [2]]
+NO_ADDRESS = ["10.0.0.5:8786", "http://10.0.0.5", "tcp://", "tls://desk", "tcp://d:a", "tcp://d:0", "tcp://d:65536"]
+NO_HOST = ["tcp://10.0.0..5:8786", f"tcp://{'desk' * 16}:8786", "tcp://me@desk:8786", "tcp://de sk:8786"]
+NO_CLUSTER = [*NO_ADDRESS, *NO_HOST, 0, -1, True, False, 2.5, 0.0, "", [2], [], {}]
 
 
 @pytest.mark.parametrize("where", NO_CLUSTER)

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 from kedro.framework.hooks import hook_impl
 
 from quant_pipeline.common.tasks import tasks_on
+from quant_pipeline.project.cluster import cluster_of
 
 if TYPE_CHECKING:
     from kedro.config import AbstractConfigLoader
     from kedro.framework.context import KedroContext
-
-PARAMETER = "cluster"
 
 
 class ClusterHooks:
@@ -42,13 +41,12 @@ class ClusterHooks:
         """
         self._held.close()
         # A loader of Kedro is an empty dictionary, whatever it can load.
-        where = None if self._loader is None else self._loader["parameters"].get(PARAMETER)
+        where = None if self._loader is None else cluster_of(self._loader["parameters"])
         if where is None:
             return
-        from quant_pipeline.project.cluster import require_cluster
         from quant_pipeline.project.cluster_tasks import ClusterWorkers
 
-        workers = ClusterWorkers(require_cluster(where))
+        workers = ClusterWorkers(where)
         self._held.callback(workers.close)
         self._held.enter_context(tasks_on(workers))
 
