@@ -290,6 +290,21 @@ def test_score_on_a_day_that_is_no_session_is_named():
         run_backtest(pd.Series([1.0], index=index), market, HOLD_ONE, FREE)
 
 
+def test_scores_without_a_date_or_of_other_sessions_are_not_used():
+    market = market_of({"A": [10.0] * 3, "B": [10.0] * 3}, {"A": [10.0] * 3, "B": [10.0] * 3})
+    days = [pd.NaT, SESSIONS[2], pd.Timestamp("2019-01-02"), SESSIONS[0], SESSIONS[0]]
+    index = pd.MultiIndex.from_arrays([days, ["A", "B", "ZZZ", "B", "A"]])
+    found = market.score_matrix(pd.Series([1.0, 2.0, 3.0, np.inf, -4.0], index=index))
+    np.testing.assert_array_equal(found, [[-4.0, np.nan], [np.nan] * 2, [np.nan, 2.0]])
+
+
+def test_score_without_an_instrument_is_named():
+    market = market_of({"A": [10.0] * 3}, {"A": [10.0] * 3})
+    index = pd.MultiIndex.from_arrays([[SESSIONS[0]] * 2, ["A", None]])
+    with pytest.raises(StrategyError, match="Instrument None has scores but no bars"):
+        market.score_matrix(pd.Series([1.0, 2.0], index=index))
+
+
 def test_doubled_score_is_refused():
     market = market_of({"A": [10.0] * 3}, {"A": [10.0] * 3})
     index = pd.MultiIndex.from_tuples([(SESSIONS[0], "A"), (SESSIONS[0], "A")])

@@ -45,6 +45,33 @@ def test_against_scipy_with_ties_and_missing_values():
         assert coefficients["rank_ic"].iloc[t] == pytest.approx(stats.spearmanr(score[t][both], label[t][both])[0])
 
 
+@pytest.mark.parametrize("value", [0.1, -0.7, 1e16 + 2, 1e-310, 1e300])
+@pytest.mark.parametrize("n", [3, 7, 301])
+def test_a_side_of_equal_values_has_no_coefficient_whatever_its_mean_is_rounded_to(value, n):
+    varying, constant = series([np.arange(n) ** 2.0], "score"), series([[value] * n], "label")
+    for scores, labels in ((varying, constant), (constant, varying)):
+        assert information_coefficients(scores, labels).isna().all(axis=None)
+    # So it is where a missing score leaves equal labels.
+    scores, labels = varying.copy(), constant.copy()
+    scores.iloc[1], labels.iloc[1] = np.nan, 0.0
+    assert information_coefficients(scores, labels).isna().all(axis=None)
+
+
+@pytest.mark.parametrize("n", [3, 8, 9, 10, 16, 17, 128, 129, 130, 136, 250, 500, 1031])
+def test_sums_have_the_bits_of_reduceat(n):
+    random = np.random.default_rng(n)
+    values = {name: np.exp(random.normal(size=2 * n)) for name in ("score", "label")}
+    starts = np.array([0, n])
+
+    def centred(side):
+        return side - np.repeat(np.add.reduceat(side, starts) / n, n)
+
+    score, label = (centred(side) for side in values.values())
+    cross, *squares = (np.add.reduceat(each, starts) for each in (score * label, score**2, label**2))
+    found = information_coefficients(*(series(side.reshape(2, n), name) for name, side in values.items()))
+    np.testing.assert_array_equal(found["ic"], cross / np.sqrt(squares[0] * squares[1]))
+
+
 def test_a_session_with_two_pairs_does_not_count():
     coefficients = information_coefficients(series([[1, 2]], "score"), series([[1, 2]], "label"))
     assert coefficients["rank_ic"].isna().all()
@@ -60,7 +87,7 @@ def by_session(scores, labels):
     return pd.DataFrame.from_dict(found, orient="index", columns=["ic", "rank_ic"]).rename_axis("datetime")
 
 
-@pytest.mark.parametrize("pairs_at_once", [1, 50, 2**16])
+@pytest.mark.parametrize("pairs_at_once", [1, 50, 2**18])
 def test_rows_may_lie_in_any_order_and_labels_may_be_of_others(monkeypatch, pairs_at_once):
     monkeypatch.setattr(information_coefficient, "PAIRS_AT_ONCE", pairs_at_once)
     random = np.random.default_rng(6)

@@ -33,7 +33,14 @@ def test_what_orders_at_the_open_do_not_earn_is_no_label_of_it(expression):
 
 @pytest.mark.parametrize(
     ("labels", "stated"),
-    [([OPEN, OPEN], OPEN), ([WEEKLY, OPEN], f"{OPEN}; {WEEKLY}"), ([OPEN, None], ""), ([OPEN, ""], "")],
+    [
+        ([OPEN, OPEN], OPEN),
+        ([WEEKLY, OPEN], f"{OPEN}; {WEEKLY}"),
+        ([OPEN, None], ""),
+        ([OPEN, ""], ""),
+        ([None, None], ""),
+        ([], ""),
+    ],
 )
 def test_scores_state_what_every_row_predicts(labels, stated):
     assert stated_label(pd.DataFrame({"label": labels})) == stated

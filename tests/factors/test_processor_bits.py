@@ -106,6 +106,26 @@ def test_places_are_those_of_pandas(panel, column):
     np.testing.assert_array_equal(SessionRows(panel.index).rank(panel[column].to_numpy()), expected)
 
 
+@pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 18, 300, 5000])
+def test_places_do_not_depend_on_where_values_differ(n):
+    """Numbers are sorted by the first bits in which they differ, and by all where these leave too much."""
+    random = np.random.default_rng(n)
+    near = 1.0 + random.permutation(n) * 2.0**-52
+    columns = {
+        "spread": random.normal(size=n) ** 9,
+        "near each other": near,
+        "near but for one": np.where(np.arange(n) == n // 2, -1e300, near),
+        "falling": -np.arange(n) - 2.0**40,
+        "tiny": random.permutation(n) * 5e-324,
+        "zeros and infinities": np.array([-np.inf, -0.0, 0.0, np.inf])[random.integers(0, 4, size=n)],
+        "holes": np.where(random.random(n) < 0.3, np.nan, near),
+    }
+    index = pd.MultiIndex.from_product([pd.bdate_range("2024-01-02", periods=1), range(n)], names=["datetime", "id"])
+    for name, values in columns.items():
+        expected = pd.Series(values).rank().to_numpy()
+        np.testing.assert_array_equal(SessionRows(index).rank(values), expected, err_msg=name)
+
+
 @pytest.mark.parametrize("robust", [False, True])
 @pytest.mark.parametrize("column", COLUMNS)
 def test_scales_are_those_of_sums_in_the_order_of_the_rows(panel, column, robust):

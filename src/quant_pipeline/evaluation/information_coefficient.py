@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +14,18 @@ import pandas as pd
 from quant_pipeline.common.cores import map_on_cores
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.evaluation.performance import sample_deviation
+from quant_pipeline.factors.kernels import entries
 from quant_pipeline.factors.label_lookup import is_unique, labels_of_rows
-from quant_pipeline.factors.session_rows import SessionRows
+from quant_pipeline.factors.session_rows import sorting_space
 
 Values = npt.NDArray[np.float64]
 
-SMALLEST_CROSS_SECTION = 3
-"""Instruments below which a session has no coefficient."""
-PAIRS_AT_ONCE: Final = 2**16
-"""Pairs that are correlated together, unless one session has more: what lies between stays in the cache of a core."""
+PAIRS_AT_ONCE: Final = 2**18
+"""Pairs, about, that are one task of a core."""
+_WORK_ROWS: Final = 3
+"""Room of `kernels.correlation.correlate_in_sessions`, in longest sessions."""
+_MEASURES: Final = 3
+"""Numbers that `kernels.correlation.measure_in_sessions` writes of a session."""
 
 
 def information_coefficients(scores: pd.Series, labels: pd.Series) -> pd.DataFrame:
@@ -85,39 +88,60 @@ class LabelledRows:
         places = np.flatnonzero((days >= 0) & ~np.isnan(label))
         if (np.diff(days[places]) < 0).any():
             places = places[np.argsort(days[places], kind="stable")]
-        self._index = index
-        self._parts = [
-            _LabelledSessions(places[rows], index[places[rows]], label[places[rows]])
-            for rows in _whole_sessions(days[places])
-        ]
+        days = days[places]
+        begins = np.flatnonzero(np.diff(days, prepend=-1))
+        self._index, self._places, self._labels, self._sessions = index, places, label[places], days[begins]
+        self._starts = np.append(begins, len(days)).astype(np.int64)
+        self._shares = list(_shares_of(self._starts))
+        self._longest = int(np.diff(self._starts).max(initial=0))
 
     def prepare(self) -> None:
         """Compute what depends on labels alone, on all cores, before threads ask for it and wait for each other."""
-        map_on_cores(_LabelledSessions.prepare, self._parts)
+        _ = self._measured
 
     def coefficients(self, scores: pd.Series) -> pd.DataFrame:
         """Return the `information_coefficients` of scores of these rows."""
-        return self._measure(scores, {"ic": _LabelledSessions.correlate, "rank_ic": _LabelledSessions.correlate_ranks})
+        values = scores.to_numpy(dtype=np.float64, na_value=np.nan)[self._places]
+        pairs, measured = np.empty(len(self._sessions), dtype=np.int64), self._measured
+        found = {name: np.empty(len(self._sessions)) for name in ("ic", "rank_ic")}
+
+        def correlate(share: slice) -> None:
+            work, distances = np.empty((_WORK_ROWS, self._longest)), np.empty(self._longest, dtype=np.int32)
+            space = sorting_space(self._longest), work, work.view(np.uint64), distances
+            labels = self._labels, measured.distances, measured.measures[share]
+            written = pairs[share], found["ic"][share], found["rank_ic"][share]
+            entries.correlate_in_sessions(values, labels, self._starts_of(share), space, *written)
+
+        map_on_cores(correlate, self._shares)
+        days = self._index.levels[0][self._sessions].rename("datetime")
+        return pd.DataFrame(found, index=days)[pairs > 0].sort_index()
 
     def rank_coefficients(self, scores: pd.Series) -> pd.Series:
         """Return the ``rank_ic`` of the `information_coefficients` of scores of these rows."""
-        return self._measure(scores, {"rank_ic": _LabelledSessions.correlate_ranks})["rank_ic"]
+        return self.coefficients(scores)["rank_ic"]
 
-    def _measure(
-        self, scores: pd.Series, measures: Mapping[str, Callable[[_LabelledSessions, Values], Values]]
-    ) -> pd.DataFrame:
-        values, sessions = scores.to_numpy(dtype=np.float64, na_value=np.nan), []
-        columns: dict[str, list[Values]] = {name: [] for name in measures}
-        for part in self._parts:
-            score, scored = values[part.places], part
-            if np.isnan(score).any():
-                known = np.flatnonzero(~np.isnan(score))
-                score, scored = score[known], part.of_rows(known)
-            sessions.append(scored.sessions)
-            for name, measure in measures.items():
-                columns[name].append(measure(scored, score))
-        days = self._index.levels[0][np.concatenate(sessions)].rename("datetime")
-        return pd.DataFrame({name: np.concatenate(found) for name, found in columns.items()}, index=days).sort_index()
+    @cached_property
+    def _measured(self) -> _Measured:
+        distances = np.empty(len(self._labels), dtype=np.int32)
+        found, bits = _Measured(distances, np.empty((len(self._sessions), _MEASURES))), self._labels.view(np.uint64)
+
+        def measure(share: slice) -> None:
+            space = sorting_space(self._longest), np.empty(self._longest)
+            written = distances, found.measures[share]
+            entries.measure_in_sessions(self._labels, bits, self._starts_of(share), space, *written)
+
+        map_on_cores(measure, self._shares)
+        return found
+
+    def _starts_of(self, share: slice) -> npt.NDArray[np.int64]:
+        return self._starts[share.start : share.stop + 1]
+
+
+class _Measured(NamedTuple):
+    """What `kernels.correlation.measure_in_sessions` writes."""
+
+    distances: npt.NDArray[np.int32]
+    measures: Values
 
 
 def summarise(coefficients: pd.DataFrame) -> dict[str, float]:
@@ -137,13 +161,14 @@ def summarise(coefficients: pd.DataFrame) -> dict[str, float]:
         `rank_ic_t`.
     """
     known = coefficients.dropna()
-    mean, deviation = known.mean(), known.apply(sample_deviation)
-    ratio = mean / deviation.where(deviation > 0)
+    mean = {name: float(known[name].mean()) for name in ("ic", "rank_ic")}
+    deviation = {name: sample_deviation(known[name]) for name in mean}
+    ratio = {name: mean[name] / deviation[name] if deviation[name] > 0 else float("nan") for name in mean}
     return {
-        "ic": float(mean["ic"]),
-        "icir": float(ratio["ic"]),
-        "rank_ic": float(mean["rank_ic"]),
-        "rank_icir": float(ratio["rank_ic"]),
+        "ic": mean["ic"],
+        "icir": ratio["ic"],
+        "rank_ic": mean["rank_ic"],
+        "rank_icir": ratio["rank_ic"],
         "positive_share": float((known["rank_ic"] > 0).mean()),
         "sessions": len(known),
     }
@@ -173,66 +198,10 @@ def rank_ic_t(coefficients: pd.DataFrame, horizon: int) -> float:
     return newey_west_t(coefficients["rank_ic"].to_numpy(dtype="float64"), horizon)
 
 
-class _LabelledSessions:
-    """Labels of some whole sessions, in the order of these, and the places of their rows among the scores."""
-
-    def __init__(self, places: npt.NDArray[np.intp], index: pd.MultiIndex, label: Values) -> None:
-        self.places, self._index, self._label = places, index, label
-        self._rows = SessionRows(index)
-        self._starts, self._counts = self._rows.starts[:-1], np.diff(self._rows.starts)
-
-    @property
-    def sessions(self) -> npt.NDArray[np.int64]:
-        """Their numbers in the index."""
-        return self._rows.codes[self._starts]
-
-    def prepare(self) -> None:
-        """Compute what depends on labels alone."""
-        _ = self._centred, self._centred_ranks
-
-    def of_rows(self, rows: npt.NDArray[np.intp]) -> _LabelledSessions:
-        """Return some of the rows."""
-        return _LabelledSessions(self.places[rows], self._index[rows], self._label[rows])
-
-    def correlate(self, score: Values) -> Values:
-        """Return Pearson's coefficient of each session."""
-        return self._correlate(self._centre(score), self._centred)
-
-    def correlate_ranks(self, score: Values) -> Values:
-        """Return Spearman's coefficient of each session."""
-        return self._correlate(self._centre(self._rows.rank(score)), self._centred_ranks)
-
-    @cached_property
-    def _centred(self) -> _Centred:
-        return self._centre(self._label)
-
-    @cached_property
-    def _centred_ranks(self) -> _Centred:
-        return self._centre(self._rows.rank(self._label))
-
-    def _centre(self, values: Values) -> _Centred:
-        with np.errstate(invalid="ignore", over="ignore"):  # A session with an infinite value has no coefficient.
-            centred = values - np.repeat(np.add.reduceat(values, self._starts) / self._counts, self._counts)
-            return _Centred(centred, np.add.reduceat(centred**2, self._starts))
-
-    def _correlate(self, score: _Centred, label: _Centred) -> Values:
-        with np.errstate(invalid="ignore", over="ignore"):
-            cross = np.add.reduceat(score.values * label.values, self._starts)
-            spread = np.sqrt(score.squares * label.squares)
-        is_known = (self._counts >= SMALLEST_CROSS_SECTION) & (spread > 0)
-        return np.divide(cross, spread, out=np.full(len(cross), np.nan), where=is_known)
-
-
-class _Centred(NamedTuple):
-    """Values without the mean of their session, and the sum of their squares in each session."""
-
-    values: Values
-    squares: Values
-
-
-def _whole_sessions(days: npt.NDArray[np.integer[Any]]) -> Iterator[slice]:
-    """Yield the rows of some sessions after the others, given the session of each row; one part where there is none."""
-    begins = np.flatnonzero(np.diff(days, prepend=-1))
-    firsts = begins[np.flatnonzero(np.diff(begins // PAIRS_AT_ONCE)) + 1]
-    for first, end in pairwise([0, *firsts.tolist(), len(days)]):
-        yield slice(first, end)
+def _shares_of(starts: npt.NDArray[np.int64]) -> Iterator[slice]:
+    """Divide sessions among cores, given the first row of each and the number of rows."""
+    n_sessions = len(starts) - 1
+    firsts = np.flatnonzero(np.diff(starts[:-1] // PAIRS_AT_ONCE)) + 1
+    for first, end in pairwise([0, *firsts.tolist(), n_sessions]):
+        if end > first:
+            yield slice(first, end)

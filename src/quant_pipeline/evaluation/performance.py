@@ -215,9 +215,10 @@ def sortino_ratio(returns: pd.Series, risk_free_rate: float = 0.0) -> float:
 
 def drawdowns(returns: pd.Series) -> pd.Series:
     """Value over the highest value so far, minus 1; the value before the first session counts as 1."""
-    value = (1 + returns).cumprod(skipna=False)
-    highest = value.cummax().clip(lower=1.0)
-    return pd.Series(value / highest - 1, name="drawdown")
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = np.cumprod(1 + returns.to_numpy(dtype=np.float64))
+        highest = np.maximum(np.maximum.accumulate(value), 1.0)
+        return pd.Series(value / highest - 1, index=returns.index, name="drawdown")
 
 
 def max_drawdown(returns: pd.Series) -> float:
@@ -242,18 +243,20 @@ def calmar_ratio(returns: pd.Series) -> float:
 
 def win_rate(returns: pd.Series) -> float:
     """Sessions with a gain over sessions with a gain or a loss; NaN when nothing moved."""
-    if returns.isna().any():
+    values = returns.to_numpy(dtype=np.float64)
+    if np.isnan(values).any():
         return float("nan")
-    moved = int((returns != 0).sum())
-    return float((returns > 0).sum() / moved) if moved else float("nan")
+    moved = np.count_nonzero(values)
+    return float(np.count_nonzero(values > 0) / moved) if moved else float("nan")
 
 
 def profit_factor(returns: pd.Series) -> float:
     """Sum of gains over sum of losses; NaN without a loss."""
-    if returns.isna().any():
+    values = returns.to_numpy(dtype=np.float64)
+    if np.isnan(values).any():
         return float("nan")
-    lost = -float(returns[returns < 0].sum())
-    return float(returns[returns > 0].sum() / lost) if lost > 0 else float("nan")
+    lost = -float(values[values < 0].sum())
+    return float(values[values > 0].sum() / lost) if lost > 0 else float("nan")
 
 
 def cost_drag(returns: pd.Series, costs: pd.Series) -> float:

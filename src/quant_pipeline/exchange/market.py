@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.common.compiled import kernel
-from quant_pipeline.common.exceptions import MarketDataError, StrategyError
+from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.exchange.costs import payment_after_tax
 from quant_pipeline.exchange.kernels import CASH_DIVIDEND, price_after_action
 from quant_pipeline.exchange.listings import Listings, free_sessions
@@ -25,6 +25,7 @@ from quant_pipeline.exchange.quotes import (
     terms_of_actions,
 )
 from quant_pipeline.exchange.rules import MarketRules
+from quant_pipeline.exchange.score_matrix import arrange_scores
 from quant_pipeline.market.classification import Classification
 from quant_pipeline.market.dates import places_in
 from quant_pipeline.market.instrument_rows import number_instruments
@@ -192,32 +193,7 @@ class TradingMarket:
         StrategyError
             If a scored instrument or a date within the market's sessions is unknown, or a row is doubled.
         """
-        # A label occurs in thousands of rows, and is looked up once. The last place is that of a missing label.
-        (dates, names), (date_codes, name_codes) = scores.index.levels, scores.index.codes
-        is_inside = np.append(np.asarray((dates >= self.sessions[0]) & (dates <= self.sessions[-1])), False)
-        values = scores.to_numpy(dtype=np.float64)
-        if not is_inside[:-1].all() or (date_codes < 0).any():
-            inside = np.flatnonzero(is_inside[date_codes])
-            date_codes, name_codes, values = date_codes[inside], name_codes[inside], values[inside]
-        rows = np.append(self.sessions.get_indexer(pd.DatetimeIndex(dates)), -1)[date_codes]
-        columns = np.append(self.instruments.get_indexer(names), -1)[name_codes]
-        if (rows < 0).any():
-            stray = dates[date_codes[rows < 0][0]]
-            raise StrategyError(
-                f"Scores are dated {stray.date()}, which is no session. Correct the prediction's dates."
-            )
-        if (columns < 0).any():
-            code = name_codes[columns < 0][0]
-            stray = names[code] if code >= 0 else None
-            raise StrategyError(
-                f"Instrument {stray} has scores but no bars. Remove it from the universe or add its bars."
-            )
-        cells = rows * len(self.instruments) + columns
-        if _any_twice(cells, len(self.sessions) * len(self.instruments)):
-            raise StrategyError("A session scores an instrument twice. Keep one score per (datetime, instrument).")
-        matrix = np.full((len(self.sessions), len(self.instruments)), np.nan)
-        matrix.ravel()[cells] = np.where(np.isfinite(values), values, np.nan)
-        return matrix
+        return arrange_scores(scores, self.sessions, self.instruments)
 
 
 def _inside(table: pd.DataFrame, sessions: pd.DatetimeIndex, what: str) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -189,8 +189,17 @@ def stated_label(scores: pd.DataFrame) -> str:
     """
     if "label" not in scores.columns:
         return ""
-    stated = pd.Series(scores["label"].unique())
+    stated = pd.Series(_distinct(scores["label"]))
     return "" if stated.isna().any() or stated.eq("").any() else BETWEEN.join(sorted(stated))
+
+
+def _distinct(column: pd.Series) -> Any:
+    """Return the different texts of a column; one that is the same in all rows is not looked up for each."""
+    if isinstance(column.dtype, pd.StringDtype) and column.dtype.storage == "pyarrow":
+        held = column.array.__arrow_array__()
+        if len(held) and held.slice(1).equals(held.slice(0, len(held) - 1)):
+            return column.iloc[:1]
+    return column.unique()
 
 
 def require_price(named: str, stated: str, deal_price: DealPrice, *, remedy: str, trained: str) -> None:

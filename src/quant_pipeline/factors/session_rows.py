@@ -15,7 +15,10 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
-_BYTES_OF_DOUBLES_THAT_SINGLES_LEAVE_ZERO = 3
+
+def sorting_space(longest: int) -> tuple[npt.NDArray[Any], ...]:
+    """Return the room in which kernels sort sessions of up to so many rows."""
+    return np.empty((3, longest), dtype=np.uint64), np.empty((8, 256), dtype=np.int64)
 
 
 class SessionRows:
@@ -75,9 +78,8 @@ class SessionRows:
         """Rank a column; see `kernels.sessions.rank_in_sessions`."""
         column = self._ordered(self.compared(values))
         ranks = np.empty_like(column)
-        entries.rank_in_sessions(
-            column, column.view(np.uint64), self.starts, _lowest(values), int(as_share), self._space(), ranks
-        )
+        space = sorting_space(self._longest)
+        entries.rank_in_sessions(column, column.view(np.uint64), self.starts, int(as_share), space, ranks)
         if self._order is None:
             return ranks
         self._put(ranks, column)
@@ -106,15 +108,3 @@ class SessionRows:
     def _put(self, ordered: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
         if self._order is not None:
             out[self._order] = ordered
-
-    def _space(self) -> tuple[npt.NDArray[Any], ...]:
-        """Return room to sort a session in."""
-        return (
-            np.empty((2, self._longest), dtype=np.uint64),
-            np.empty((2, self._longest), dtype=np.int64),
-            np.empty((8, 256), dtype=np.int64),
-        )
-
-
-def _lowest(values: npt.NDArray[Any]) -> int:
-    return _BYTES_OF_DOUBLES_THAT_SINGLES_LEAVE_ZERO if values.dtype == np.float32 else 0

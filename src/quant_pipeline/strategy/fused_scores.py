@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from quant_pipeline.common.compiled import inlined, shared
+from quant_pipeline.common.compiled import inlined, kernel, shared
 
 GROUP = 8
 """Instruments whose rough scores are compared together."""
@@ -65,12 +65,33 @@ def score_table(scores: npt.NDArray[np.float64]) -> ScoreTable:
     scores
         Models × sessions × instruments; NaN or infinite where a model has no score.
     """
-    exact = np.ascontiguousarray(np.where(np.isfinite(scores), scores, np.nan).transpose(1, 0, 2))
-    n_sessions, n_models, n_instruments = exact.shape
-    rough = np.full((n_sessions, n_models, padded_width(n_instruments)), np.nan, dtype=np.float32)
-    np.clip(exact, -_ROUGH_LARGEST, _ROUGH_LARGEST, out=rough[:, :, :n_instruments], casting="same_kind")
-    largest = np.fmax.reduce(np.abs(exact), axis=(1, 2), initial=0.0)
-    return ScoreTable(exact, rough, np.asarray(largest, dtype=np.float64))
+    n_models, n_sessions, n_instruments = scores.shape
+    table = ScoreTable(
+        np.empty((n_sessions, n_models, n_instruments)),
+        np.empty((n_sessions, n_models, padded_width(n_instruments)), dtype=np.float32),
+        np.empty(n_sessions),
+    )
+    _fill_table(np.ascontiguousarray(scores), table)
+    return table
+
+
+@kernel
+def _fill_table(scores: npt.NDArray[np.float64], table: ScoreTable) -> None:
+    """Write all of a table in one pass through the scores."""
+    n_models, n_sessions, n_instruments = scores.shape
+    for t in range(n_sessions):
+        largest = 0.0
+        for m in range(n_models):
+            exact, rough = table.exact[t, m], table.rough[t, m]
+            for j in range(n_instruments):
+                exact[j], rough[j] = np.nan, np.nan
+                score = scores[m, t, j]
+                if np.isfinite(score):
+                    exact[j] = score
+                    rough[j] = min(max(score, -_ROUGH_LARGEST), _ROUGH_LARGEST)
+                    largest = max(largest, abs(score))
+            rough[n_instruments:] = np.nan
+        table.largest[t] = largest
 
 
 @shared

@@ -27,15 +27,15 @@ def measure_backtest(
         ``date``, ``nav``, ``cash``, ``benchmark`` (from the first cash of the account), ``turnover``, ``cost``; and the
         measures of `evaluation.performance`.
     """
+    level = pd.Series(np.asarray(benchmark / benchmark.iloc[0] * result.initial_cash), index=result.nav.index)
     nav = pd.DataFrame(
         {
             "date": result.nav.index,
             "nav": result.nav.to_numpy(),
             "cash": result.cash.to_numpy(),
-            "benchmark": np.asarray(benchmark / benchmark.iloc[0] * result.initial_cash),
+            "benchmark": level.to_numpy(),
             "turnover": result.turnover.to_numpy(),
             "cost": (result.fees + result.slippage).to_numpy(),
         }
     )
-    levels = nav.set_index("date")
-    return nav, measure_performance(levels["nav"], levels["benchmark"], result.turnover, risk_free_rate)
+    return nav, measure_performance(result.nav, level, result.turnover, risk_free_rate)

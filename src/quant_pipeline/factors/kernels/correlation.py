@@ -1,0 +1,190 @@
+"""Scores and labels, session by session: Pearson's and Spearman's coefficient, while a session is in the cache.
+
+Sums have the bits of NumPy's ``add.reduceat``: the first value, and the pairwise sum of the others (N. Higham, *The
+accuracy of floating point summation*, 1993, in blocks of up to 128 values with eight partial sums). Ranks are counted
+in whole numbers, whose sums are exact: twice the distance from their mean.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from quant_pipeline.factors.kernels.compiling import entry, inner
+from quant_pipeline.factors.kernels.sessions import end_of_equals, place_of, sort_rows
+
+SMALLEST_CROSS_SECTION = 3
+"""Pairs below which a session has no coefficient."""
+
+_AT_ONCE, _PARTIAL = 128, 8
+"""Values of a block of a pairwise sum, and its partial sums."""
+
+
+@inner
+def _sum_of_block(values, first, n):
+    if n < _PARTIAL:
+        total = 0.0
+        for i in range(first, first + n):
+            total += values[i]
+        return total
+    a, b, c, d = values[first], values[first + 1], values[first + 2], values[first + 3]
+    e, f, g, h = values[first + 4], values[first + 5], values[first + 6], values[first + 7]
+    whole = n - n % _PARTIAL
+    for i in range(first + _PARTIAL, first + whole, _PARTIAL):
+        a += values[i]
+        b += values[i + 1]
+        c += values[i + 2]
+        d += values[i + 3]
+        e += values[i + 4]
+        f += values[i + 5]
+        g += values[i + 6]
+        h += values[i + 7]
+    total = ((a + b) + (c + d)) + ((e + f) + (g + h))
+    for i in range(first + whole, first + n):
+        total += values[i]
+    return total
+
+
+@inner
+def _pairwise_sum(values, first, n):
+    if n <= _AT_ONCE:
+        return _sum_of_block(values, first, n)
+    half = n // 2
+    half -= half % _PARTIAL
+    return _pairwise_sum(values, first, half) + _pairwise_sum(values, first + half, n - half)
+
+
+@inner
+def _sum(values, first, n):
+    """Sum some values, at least one; see the module."""
+    return values[first] + _pairwise_sum(values, first + 1, n - 1)
+
+
+@inner
+def _mean_and_squares(values, first, n, products):
+    """Mean of some values, and the sum of the squares of their distances from it; 0 where all are equal.
+
+    The mean of equal values is rounded, so that a sum of squares would be that of the rounding.
+    """
+    mean, differ = _sum(values, first, n) / n, False
+    for k in range(n):
+        gap = values[first + k] - mean
+        differ |= values[first + k] != values[first]
+        products[k] = gap * gap
+    return mean, _sum(products, 0, n) if differ else 0.0
+
+
+@inner
+def _pearson(score, n, label, first, label_mean, label_squares, products):
+    """Correlate n scores with the labels from a place on."""
+    mean, squares = _mean_and_squares(score, 0, n, products)
+    for k in range(n):
+        products[k] = (score[k] - mean) * (label[first + k] - label_mean)
+    return _divided(_sum(products, 0, n), squares, label_squares)
+
+
+@inner
+def _divided(cross, squares, label_squares):
+    """Return a coefficient; missing where one side does not vary."""
+    spread = math.sqrt(squares * label_squares)
+    return cross / spread if spread > 0 else np.nan
+
+
+@inner
+def _rank_distances(labels, bits, first, n, space, out):
+    """Write twice the distance of the rank of each label from their mean; return the sum of the squares of these."""
+    entries, squares, k = space[0], 0, 0
+    _, half = sort_rows(labels, bits, first, first + n, space)
+    while k < n:
+        stop = end_of_equals(entries, half, k, n)
+        distance = k + stop - n
+        squares += (stop - k) * distance * distance
+        for j in range(k, stop):
+            out[first + place_of(entries[half, j])] = distance
+        k = stop
+    return squares
+
+
+@inner
+def _spearman(score, bits, n, distances, first, label_squares, space):
+    """Correlate the ranks of n scores with those of labels, of which the distances are known from a place on."""
+    entries, cross, squares, k = space[0], 0, 0, 0
+    _, half = sort_rows(score, bits, 0, n, space)
+    while k < n:
+        stop = end_of_equals(entries, half, k, n)
+        distance, of_labels = k + stop - n, 0
+        squares += (stop - k) * distance * distance
+        for j in range(k, stop):
+            of_labels += distances[first + place_of(entries[half, j])]
+        cross += distance * of_labels
+        k = stop
+    return _divided(float(cross), float(squares), label_squares)
+
+
+@entry
+def measure_in_sessions(labels, bits, starts, space, distances, measures):
+    """Measure what the coefficients need of the labels of every session.
+
+    Parameters
+    ----------
+    labels, bits
+        Known labels, whole sessions after one another, and the same memory as whole numbers.
+    starts
+        First row of each session and, behind them, the number of rows.
+    space
+        As for `rank_in_sessions`, and room for the longest session.
+    distances
+        Twice the distances of the ranks of labels from the mean of their session, which are whole; written.
+    measures
+        Mean of the labels, sum of the squares of their distances from it, and of those of ranks, ``(session, 3)``;
+        written.
+    """
+    sorting, products = space
+    for s in range(starts.shape[0] - 1):
+        first, n = starts[s], starts[s + 1] - starts[s]
+        measures[s, 0], measures[s, 1] = _mean_and_squares(labels, first, n, products)
+        measures[s, 2] = _rank_distances(labels, bits, first, n, sorting, distances)
+
+
+@entry
+def correlate_in_sessions(scores, labels, starts, space, pairs, ic, rank_ic):
+    """Correlate the known scores of every session with their labels.
+
+    Parameters
+    ----------
+    scores
+        Score of each label, NaN where missing.
+    labels
+        Labels, and of them distances and measures; see `measure_in_sessions`.
+    starts
+        As there.
+    space
+        As for `rank_in_sessions`; room for three times the longest session, a row each, the same memory as whole
+        numbers; and a row of distances.
+    pairs
+        Known scores of each session; written.
+    ic, rank_ic
+        Pearson's and Spearman's coefficient of each session; written. Missing where pairs are fewer than
+        `SMALLEST_CROSS_SECTION`, all values of a side are equal or, for Pearson's, one is infinite.
+    """
+    returns, distances, measures = labels
+    sorting, work, bits, some = space
+    score, label, products = work[0], work[1], work[2]
+    for s in range(starts.shape[0] - 1):
+        first, n = starts[s], 0
+        for i in range(first, starts[s + 1]):
+            if scores[i] == scores[i]:
+                score[n], label[n] = scores[i], returns[i]
+                n += 1
+        pairs[s] = n
+        if n < SMALLEST_CROSS_SECTION:
+            ic[s], rank_ic[s] = np.nan, np.nan
+        elif n == starts[s + 1] - first:
+            ic[s] = _pearson(score, n, returns, first, measures[s, 0], measures[s, 1], products)
+            rank_ic[s] = _spearman(score, bits[0], n, distances, first, measures[s, 2], sorting)
+        else:
+            mean, squares = _mean_and_squares(label, 0, n, products)
+            ic[s] = _pearson(score, n, label, 0, mean, squares, products)
+            of_ranks = _rank_distances(label, bits[1], 0, n, sorting, some)
+            rank_ic[s] = _spearman(score, bits[0], n, some, 0, float(of_ranks), sorting)
