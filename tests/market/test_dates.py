@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.common import row_blocks
-from quant_pipeline.market.dates import order_by_date, places_in, whole_days
+from quant_pipeline.market.dates import first_date, number_dates, order_by_date, places_in, whole_days
 
 SESSIONS = pd.DatetimeIndex(["2024-01-02", "2024-01-03", "2024-01-05"])
 ROWS = pd.DatetimeIndex(["2024-01-05", "2024-01-04", "2024-01-02", "1999-12-31", "2024-01-06", "2024-01-02"])
@@ -48,3 +48,26 @@ def test_rows_of_one_date_keep_their_order(hour):
     far = days.append(pd.to_datetime(["2150-01-01"])).to_numpy()
     assert order_by_date(far).tolist() == ([4, 1, 3, 0, 2, 5], [4, 3, 1, 0, 2, 5])[hour]
     assert order_by_date(far[:0]).tolist() == []
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        ROWS,
+        ROWS.as_unit("ns"),
+        ROWS.as_unit("s") - pd.Timedelta(days=30_000),
+        ROWS + pd.Timedelta(hours=9),
+        ROWS.tz_localize("Asia/Shanghai"),
+        ROWS.insert(1, pd.NaT),
+        ROWS[:0],
+        ROWS.astype(object),
+    ],
+    ids=["midnights", "nanoseconds", "before 1970", "times", "zone", "missing", "none", "objects"],
+)
+def test_dates_are_numbered_and_the_first_one_is_found_as_by_pandas(dates):
+    days = pd.Series(dates)
+    codes, found = number_dates(days)
+    expected_codes, expected = pd.factorize(days, sort=True)
+    assert codes.tolist() == expected_codes.tolist()
+    pd.testing.assert_index_equal(pd.Index(found), pd.Index(expected))
+    assert first_date(days) is pd.NaT if days.empty else first_date(days) == days.min()

@@ -16,7 +16,7 @@ from quant_pipeline.exchange.account_arrays import BOUGHT, CASH, FEES, HELD, N_T
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.money import ticks_to_float
 from quant_pipeline.exchange.quotes import ACTION_KINDS
-from quant_pipeline.exchange.tables import events_table, fills_table
+from quant_pipeline.exchange.tables import events_table, fills_table, texts_of
 from quant_pipeline.market.clock import EXECUTION_LAG
 from quant_pipeline.strategy.reasons import NAMES
 
@@ -154,12 +154,12 @@ def build_result(cash: int, series: npt.NDArray[np.int64], records: RunRecords) 
 
 
 def _positions(market: TradingMarket, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
-    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+    rows = rows[np.argsort(rows[:, 0] * len(market.instruments) + rows[:, 1], kind="stable")]
     price = market.arrays.mark[rows[:, 0], rows[:, 1]]
     return pd.DataFrame(
         {
             "date": market.sessions[rows[:, 0]],
-            "instrument": pd.Series(market.instruments.to_numpy()[rows[:, 1]], dtype="str"),
+            "instrument": pd.Series(market.instruments.take(rows[:, 1]), dtype="str"),
             "quantity": rows[:, 2],
             "sessions_held": rows[:, 3],
             "price": ticks_to_float(price),
@@ -173,8 +173,7 @@ def _trades(market: TradingMarket, fills: npt.NDArray[np.int64]) -> pd.DataFrame
     session = fills[:, kernels.FILL_SESSION]
     table.insert(0, "date", market.sessions[session])
     table.insert(1, "decided", market.sessions[session - EXECUTION_LAG])
-    reasons = [NAMES[int(code)] for code in fills[:, kernels.FILL_REASON]]
-    table["reason"] = pd.Series(reasons, dtype="str")
+    table["reason"] = texts_of(fills[:, kernels.FILL_REASON], NAMES)
     return table
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -41,21 +44,27 @@ def positions_table(instruments: list[str], quantities: list[int], sessions_held
 def fills_table(fills: npt.NDArray[np.int64], instruments: pd.Index) -> pd.DataFrame:
     """Build the readable table of a record of fills."""
     shares = fills[:, kernels.FILL_SHARES]
-    status = [FILL_STATUS[int(code)] for code in fills[:, kernels.FILL_STATUS]]
+    status = fills[:, kernels.FILL_STATUS]
     price = ticks_to_float(fills[:, kernels.FILL_PRICE])
     return pd.DataFrame(
         {
-            "instrument": pd.Series(instruments.to_numpy()[fills[:, kernels.FILL_INSTRUMENT]], dtype="str"),
-            "side": pd.Series(np.where(fills[:, kernels.FILL_REQUESTED] > 0, "buy", "sell"), dtype="str"),
+            "instrument": pd.Series(instruments.take(fills[:, kernels.FILL_INSTRUMENT]), dtype="str"),
+            "side": texts_of(fills[:, kernels.FILL_REQUESTED] > 0, {1: "buy", 0: "sell"}),
             "quantity": shares,
             "requested": np.abs(fills[:, kernels.FILL_REQUESTED]),
             "price": np.where(shares > 0, price, np.nan),
             "market_price": ticks_to_float(fills[:, kernels.FILL_MARKET_PRICE]),
             "fee": ticks_to_float(fills[:, kernels.FILL_FEE]),
-            "status": pd.Series([name for name, _ in status], dtype="str"),
-            "message": pd.Series([message for _, message in status], dtype="str"),
+            "status": texts_of(status, {code: name for code, (name, _) in FILL_STATUS.items()}),
+            "message": texts_of(status, {code: message for code, (_, message) in FILL_STATUS.items()}),
         }
     )
+
+
+def texts_of(codes: npt.NDArray[Any], texts: Mapping[int, str]) -> pd.Series:
+    """Return the text of each code; one that occurs in thousands of rows is made once."""
+    different, places = np.unique(codes, return_inverse=True)
+    return pd.Series(pd.array([texts[int(code)] for code in different], dtype="str").take(places))
 
 
 def events_table(rows: list[tuple[str, str, int, int, int]]) -> pd.DataFrame:

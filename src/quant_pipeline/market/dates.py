@@ -53,3 +53,26 @@ def whole_days(dates: npt.NDArray[Any]) -> npt.NDArray[np.int32] | None:
             return None
         days[block] = quotient
     return days
+
+
+def number_dates(dates: pd.Series) -> tuple[npt.NDArray[np.intp], pd.Index]:
+    """Return the number of each date in the order of all, and these; as `pandas.factorize` does when it sorts."""
+    days = whole_days(dates.to_numpy()) if isinstance(dates.dtype, np.dtype) else None
+    if days is None or not len(days):
+        return pd.factorize(dates, sort=True)
+    first = days.min()
+    days -= first
+    is_there = np.zeros(days.max() + 1, dtype=np.bool_)
+    is_there[days] = True
+    found = (np.flatnonzero(is_there) + first).astype("datetime64[D]").astype(dates.dtype)
+    return (np.cumsum(is_there) - 1)[days], pd.DatetimeIndex(found)
+
+
+def first_date(dates: pd.Series) -> pd.Timestamp:
+    """Return the first of millions of dates; pandas copies all of them to look for missing ones."""
+    values = dates.to_numpy() if isinstance(dates.dtype, np.dtype) else np.zeros(0)
+    if values.dtype.kind == "M" and values.dtype.isnative and len(values):
+        first = values[values.view(np.int64).argmin()]
+        if not np.isnat(first):  # What is missing is below all dates.
+            return pd.Timestamp(first)
+    return dates.min()

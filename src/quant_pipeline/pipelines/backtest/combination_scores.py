@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Final
 
@@ -13,6 +15,7 @@ import pyarrow.compute as pc
 
 from quant_pipeline.common.cores import map_on_cores
 from quant_pipeline.evaluation.information_coefficient import LabelledRows
+from quant_pipeline.market.dates import number_dates
 
 KEYS: Final = ["datetime", "instrument"]
 ROWS_AT_ONCE: Final = 2**16
@@ -95,7 +98,11 @@ def _are_equal(one: pd.Series, other: pd.Series) -> bool:
 
 def _index_of(table: pd.DataFrame) -> pd.MultiIndex:
     """Return the index that ``set_index`` makes, with a core for each of its two levels."""
-    codes, levels = zip(*map_on_cores(lambda key: pd.factorize(table[key], sort=True), KEYS), strict=True)
+    numbered: list[Callable[[], tuple[npt.NDArray[np.intp], pd.Index]]] = [
+        partial(number_dates, table["datetime"]),
+        partial(pd.factorize, table["instrument"], sort=True),
+    ]
+    codes, levels = zip(*map_on_cores(lambda number: number(), numbered), strict=True)
     return pd.MultiIndex(levels=levels, codes=codes, names=KEYS, verify_integrity=False)
 
 

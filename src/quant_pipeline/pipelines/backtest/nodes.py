@@ -12,6 +12,7 @@ from quant_pipeline.evaluation.information_coefficient import summarise
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.labels import require_price, stated_label
 from quant_pipeline.market.currencies import unit_of_amounts
+from quant_pipeline.market.dates import first_date
 from quant_pipeline.pipelines.backtest.combination_scores import CombinationScores
 from quant_pipeline.pipelines.backtest.facts import decisive_parameters, digest_of_nav, hash_of_parameters
 from quant_pipeline.pipelines.backtest.figures import compose_equity_curve, draw_equity_picture
@@ -90,7 +91,7 @@ def backtest_combinations(
     """
     calendar = pd.DatetimeIndex(tables.sessions["date"])
     market, combinations = both_on_cores(
-        lambda: tables.market_of(calendar[calendar >= fused_scores["datetime"].min()], rules),
+        lambda: tables.market_of(calendar[calendar >= first_date(fused_scores["datetime"])], rules),
         lambda: CombinationScores(fused_scores, labels["label"]),
     )
     combinations.prepare()
