@@ -1,7 +1,9 @@
 """The ledger as the catalog sees it."""
 
 import pandas as pd
+import pytest
 
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.datasets.ledger import LedgerEvents
 from quant_pipeline.trading.ledger.events import Event, EventKind
 
@@ -14,6 +16,12 @@ def test_an_account_that_was_never_used_has_no_events_and_no_file(tmp_path):
     assert not dataset.exists()
     assert dataset.load() == ()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("address", ["sqlite://", "sqlite:///file::memory:?uri=true", "sqlite:///ledger.db"])
+def test_a_ledger_that_nothing_would_keep_or_find_again_is_refused(address):
+    with pytest.raises(ConfigurationError, match=r"^a ledger, which .* cannot lie at sqlite:.* Write the path of the"):
+        LedgerEvents(filepath=address)
 
 
 def test_saving_appends_what_is_new(tmp_path):

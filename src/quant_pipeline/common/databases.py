@@ -1,4 +1,4 @@
-"""Databases by their URL: what names a file of SQLite, and which file a URL names."""
+"""Databases by their URL: which one an address names, and what is refused before anything is written into it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import sqlalchemy as sa
+
+from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.places import is_bucket, protocol_of
+from quant_pipeline.common.secret_names import without_secrets
 
 _TRUE = ("true", "yes", "on", "y", "t", "1")
 """How the query of a URL switches something on, in SQLAlchemy's words."""
@@ -36,3 +40,73 @@ def sqlite_file(url: str | sa.URL) -> Path | None:
         path, options = unquote(parts.path), {**dict(parse_qsl(parts.query)), **url.query}
     is_kept = path not in ("", ":memory:") and options.get("mode") != "memory" and options.get("vfs") != "memdb"
     return Path(path) if is_kept else None
+
+
+def read_url(address: str, what: str) -> sa.URL:
+    """Read the URL of a database.
+
+    Parameters
+    ----------
+    address
+        The URL, with the password that it may carry.
+    what
+        What lies there, for messages.
+
+    Raises
+    ------
+    ConfigurationError
+        When it cannot be read, or SQLAlchemy knows no database of its protocol; no message shows the password.
+    """
+    protocol = address.partition("://")[0]
+    try:
+        url = sa.make_url(address)
+        url.get_dialect()
+    except sa.exc.NoSuchModuleError:
+        raise ConfigurationError(
+            f"{what} cannot lie at {without_secrets(address)}: SQLAlchemy knows no database {protocol}://. Write the "
+            "path of a file of this machine, or a URL as postgresql+psycopg://user@host/name."
+        ) from None
+    except (sa.exc.ArgumentError, ValueError):
+        # What was read instead of a port, and the cause, may be a part of the password.
+        url = None
+    if url is None or (url.get_backend_name() != "sqlite" and address.partition("?")[0].count("@") > 1):
+        raise ConfigurationError(
+            f"{what} cannot lie at {protocol}://…, which cannot be read as a URL. Write @ : / ? # and % in its user "
+            "and password as %40 %3A %2F %3F %23 and %25, and its port as a number."
+        )
+    return url
+
+
+def lasting_database(address: str, what: str) -> str | None:
+    """Return an address that is the URL of a database; None for one of files.
+
+    Parameters
+    ----------
+    address
+        URL, path, or address of a bucket.
+    what
+        What lies there and has to last, for messages.
+
+    Raises
+    ------
+    ConfigurationError
+        When no database can be meant, or SQLite would forget what is written there, or look for it elsewhere as soon as
+        a command is typed in another folder. Whether a server knows the database, it says itself: its name may be in
+        the query, in a service file, or be that of the user.
+    """
+    if protocol_of(address) is None or is_bucket(address):
+        return None
+    url = read_url(address, what)
+    if url.get_backend_name() == "sqlite":
+        file = sqlite_file(url)
+        fault = (
+            "a file has three slashes before its path" if url.host
+            else "it would be kept in memory alone" if file is None
+            else "its file would lie in the folder in which a command is typed" if not file.is_absolute()
+            else None
+        )  # fmt: skip
+        if fault is not None:
+            raise ConfigurationError(
+                f"{what} cannot lie at {without_secrets(address)}: {fault}. Write the path of the file alone."
+            )
+    return address

@@ -54,20 +54,6 @@ def is_bucket(address: str) -> bool:
     return protocol in available_protocols() or protocol in registry
 
 
-def is_database(address: str) -> bool:
-    """Return whether an address is the URL of a database that SQLAlchemy knows, ``postgresql+psycopg://…``."""
-    if protocol_of(address) is None:
-        return False
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-
-    try:
-        make_url(address).get_dialect()
-    except (ArgumentError, NoSuchModuleError):
-        return False
-    return True
-
-
 @dataclass(frozen=True, repr=False)
 class Place:
     """A file or folder; as a text it is its address without passwords.

@@ -7,7 +7,8 @@ from typing import Any
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
-from quant_pipeline.common.places import is_database, require_local
+from quant_pipeline.common.databases import lasting_database
+from quant_pipeline.common.places import require_local
 from quant_pipeline.common.secret_names import without_secrets
 from quant_pipeline.datasets.previews import preview_rows
 from quant_pipeline.trading.ledger.events import Event
@@ -113,8 +114,7 @@ def address_of(filepath: str) -> str:
     Raises
     ------
     ConfigurationError
-        When it is neither.
+        When it is neither, or nothing would keep the ledger.
     """
-    if is_database(filepath):
-        return filepath
-    return str(require_local(filepath, "a ledger, which is a SQLite file or the URL of a database server,"))
+    what = "a ledger, which is a SQLite file or the URL of a database server,"
+    return lasting_database(filepath, what) or str(require_local(filepath, what))

@@ -6,10 +6,10 @@ from typing import Any
 import optuna
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
-from sqlalchemy import URL, make_url
 
+from quant_pipeline.common.databases import lasting_database, sqlite_url
 from quant_pipeline.common.exceptions import ConfigurationError
-from quant_pipeline.common.places import is_bucket, is_database, require_local
+from quant_pipeline.common.places import is_bucket, require_local
 from quant_pipeline.common.secret_names import without_secrets
 from quant_pipeline.datasets.previews import preview_optional
 
@@ -54,20 +54,24 @@ class OptunaStudy(AbstractDataset[optuna.Study, optuna.Study]):
         self._is_moved = instead_of_bucket is not None and is_bucket(filepath)
         if instead_of_bucket is not None and self._is_moved:
             filepath = instead_of_bucket["filepath"]
-        self._url = filepath if is_database(filepath) else None
-        if self._url is not None and make_url(self._url).database in (None, "", ":memory:"):
-            raise ConfigurationError(
-                f"the study {name} lies in {without_secrets(self._url)}, which names no database that is kept"
-            )
         what = f"the study {name}, which is a SQLite file or the URL of a database server,"
+        self._url = lasting_database(filepath, what)
         self._file = None if self._url is not None else require_local(filepath, what)
         self._name = name if self._url is None or market is None else f"{market}/{name}"
         self._warmup_trials = warmup_trials
         self.metadata = metadata
 
     def load(self) -> optuna.Study:
-        """Open the study."""
+        """Open the study.
+
+        Raises
+        ------
+        ConfigurationError
+            When its file is a folder.
+        """
         if self._file is not None:
+            if self._file.is_dir():
+                raise ConfigurationError(f"the study {self._name} cannot be {self._file}, a folder. Name a file in it.")
             self._file.parent.mkdir(parents=True, exist_ok=True)
         if self._is_moved:
             logger.info("The study %s lies in %s, as a bucket can hold none", self._name, self._describe()["filepath"])
@@ -92,8 +96,7 @@ class OptunaStudy(AbstractDataset[optuna.Study, optuna.Study]):
     def _storage(self) -> str | None:
         if self._file is None:
             return self._url
-        # Signs that mean something in a URL may be those of the name of a file.
-        return URL.create("sqlite", database=str(self._file.resolve())).render_as_string()
+        return sqlite_url(self._file.resolve())
 
     def _exists(self) -> bool:
         if self._file is not None:

@@ -16,9 +16,8 @@ from kedro.framework.context import KedroContext
 from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
 from mlflow.entities import Run
 from pydantic import ValidationError
-from sqlalchemy import make_url
 
-from quant_pipeline.common.databases import sqlite_file, sqlite_url
+from quant_pipeline.common.databases import read_url, sqlite_file, sqlite_url
 from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import ConfigurationError, TrackingError
 from quant_pipeline.common.parameters import describe_faults
@@ -34,6 +33,7 @@ logger = logging.getLogger(__name__)
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 DEFAULT_STORE = "mlflow.db"
+STORE = "what MLflow records"
 PAGES = "127.0.0.1:5000"
 """Where `kedro mlflow ui` serves unless it is asked otherwise."""
 SECONDS_TO_ANSWER = 5
@@ -172,7 +172,7 @@ def local_store(uri: str, project: Path) -> Path | None:
     project
         Folder that relative paths begin in.
     """
-    file = sqlite_file(uri) if uri.startswith("sqlite") else None
+    file = sqlite_file(read_url(uri, STORE)) if _backend(uri) == "sqlite" else None
     return None if file is None else project / file
 
 
@@ -186,18 +186,26 @@ def prepare(uri: str) -> None:
 
     Raises
     ------
+    ConfigurationError
+        When the address of a database cannot be read.
     TrackingError
         When it cannot.
     """
     if uri.startswith(("http://", "https://")):
         _await_server(uri)
-    elif uri.split("+")[0].split(":")[0] in PORTS:
+    elif _backend(uri) in PORTS:
         _await_database(uri)
     file = local_store(uri, Path.cwd())
     if file is not None:
         prepare_store(file)
         follow_project(file)
     tag_runs()
+
+
+def _backend(uri: str) -> str | None:
+    """Return which database an address is of, in SQLAlchemy's words; None where it has no protocol."""
+    protocol, separator, _ = uri.partition("://")
+    return protocol.partition("+")[0] if separator else None
 
 
 def _await_server(uri: str) -> None:
@@ -212,7 +220,7 @@ def _await_server(uri: str) -> None:
 
 def _await_database(uri: str) -> None:
     """Look whether something listens; MLflow itself tries ten times, for minutes."""
-    url = make_url(uri)
+    url = read_url(uri, STORE)
     place = url.host or "localhost", url.port or PORTS[url.get_backend_name()]
     try:
         socket.create_connection(place, timeout=SECONDS_TO_ANSWER).close()

@@ -123,6 +123,7 @@ def test_a_reader_takes_no_lock_and_leaves_no_file(tmp_path):
 def test_a_ledger_in_a_folder_that_cannot_be_written_is_read(tmp_path, monkeypatch):
     file = tmp_path / "with space %41" / "ledger.sqlite"
     Ledger.at(file).append([event("a"), event("b")])
+    assert Ledger.at(file).file == Ledger.read(file).file == file
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert [read.key for read in Ledger.read(file).events()] == ["a", "b"]
 

@@ -11,11 +11,11 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import pandas as pd
 import sqlalchemy as sa
 
+from quant_pipeline.common.databases import sqlite_file, sqlite_url
 from quant_pipeline.common.exceptions import AccountError
 from quant_pipeline.common.secret_names import without_secrets
 from quant_pipeline.trading.ledger.anchors import Anchor, Anchors
@@ -102,7 +102,7 @@ class Ledger:
         """Open the ledger in a SQLite file, which is made when it does not exist; its anchors lie beside it."""
         require_ledger(file)
         file.parent.mkdir(parents=True, exist_ok=True)
-        return cls(sa.URL.create("sqlite", database=str(file)), anchors_beside(file).file)
+        return cls(sqlite_url(file), anchors_beside(file).file)
 
     @classmethod
     def open(cls, address: str, anchors: Path | None = None) -> Ledger:
@@ -181,11 +181,8 @@ class Ledger:
 
     @property
     def file(self) -> Path | None:
-        """The SQLite file of the ledger; None when a server keeps it."""
-        url = self._engine.url
-        if url.get_backend_name() != "sqlite" or not url.database:
-            return None
-        return Path(unquote(url.database.removeprefix("file:")))
+        """The SQLite file of the ledger; None when a server keeps it, or the memory of this process."""
+        return sqlite_file(self._engine.url)
 
     @property
     def engine(self) -> sa.Engine:
