@@ -24,7 +24,7 @@ from quant_pipeline.cli.mlflow_commands import mlflow_commands
 from quant_pipeline.common.databases import sqlite_url
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.project.hooks import TrackingHooks
-from quant_pipeline.tracking.opening import page_of
+from quant_pipeline.tracking.opening import _await_database, page_of
 from quant_pipeline.tracking.registry import show_champion
 
 
@@ -331,3 +331,14 @@ def test_an_artifact_of_the_catalog_is_recorded_and_a_failing_store_ends_no_run(
     assert (tmp_path / "note.txt").read_text() == "42"
     (line,) = warnings()
     assert line.startswith("MLflow does not record this run any further")
+
+
+def test_an_address_that_cannot_be_read_is_refused_without_its_password(sessions):
+    sessions.configure(server={"mlflow_tracking_uri": "postgresql+psycopg://desk:a@b:secret@host/tracking"})
+    with pytest.raises(ConfigurationError, match=r"^what MLflow records cannot lie at postgresql.*://…, which can"):
+        sessions.run()
+
+
+@pytest.mark.parametrize("query", ["host=/run/nowhere", "service=desk"])
+def test_a_server_that_the_query_names_is_not_looked_for_elsewhere(query):
+    _await_database(f"postgresql+psycopg://desk@/tracking?{query}")

@@ -221,7 +221,10 @@ def _await_server(uri: str) -> None:
 def _await_database(uri: str) -> None:
     """Look whether something listens; MLflow itself tries ten times, for minutes."""
     url = read_url(uri, STORE)
-    place = url.host or "localhost", url.port or PORTS[url.get_backend_name()]
+    if url.host is None:
+        # A socket, or a server that the query or a service file names: the driver alone knows where it is.
+        return
+    place = url.host, url.port or PORTS[url.get_backend_name()]
     try:
         socket.create_connection(place, timeout=SECONDS_TO_ANSWER).close()
     except OSError as error:
