@@ -151,6 +151,30 @@ def test_two_scores_of_a_row_and_levels_in_another_order_are_refused(other):
         information_coefficients(*((scores, swapped) if other else (swapped, scores)))
 
 
+@pytest.mark.parametrize("names", [(None, None), ("symbol", "datetime")])
+def test_levels_in_another_order_are_known_by_their_type_too(names):
+    scores = series([[1, 2, 3]], "score")
+    with pytest.raises(ModelError, match=r"labels are indexed .*; index them \(datetime, instrument\)"):
+        information_coefficients(scores, scores.swaplevel().rename_axis(names))
+    with pytest.raises(ModelError, match="scores are indexed"):
+        information_coefficients(scores.droplevel(0), scores)
+
+
+@pytest.mark.parametrize("missing", [(pd.NaT, "I0"), (pd.Timestamp("2020-01-06"), None)])
+def test_rows_of_no_session_or_of_no_instrument_may_come_twice(missing):
+    known = series([[1, 2, 3, 5]], "score")
+    none = pd.MultiIndex.from_tuples([missing] * 2, names=known.index.names)
+    scores = pd.concat([known, pd.Series([4.0, 4.0], none)])
+    pd.testing.assert_frame_equal(information_coefficients(scores, known), information_coefficients(known, known))
+    pd.testing.assert_frame_equal(information_coefficients(known, scores), information_coefficients(known, known))
+
+
+def test_a_row_twice_is_named_when_dates_are_texts():
+    index = pd.MultiIndex.from_arrays([["2020-01-06"] * 3, list("ABB")], names=["datetime", "instrument"])
+    with pytest.raises(ModelError, match="B has two scores on 2020-01-06"):
+        information_coefficients(pd.Series([1.0, 2, 3], index), pd.Series([1.0, 2, 3], index))
+
+
 def test_summary_by_hand():
     table = pd.DataFrame({"ic": [0.1, 0.3, np.nan], "rank_ic": [0.2, -0.1, np.nan]})
     summary = summarise(table)

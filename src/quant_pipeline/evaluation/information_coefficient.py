@@ -12,10 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.common.cores import map_on_cores
-from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.evaluation.performance import sample_deviation
 from quant_pipeline.factors.kernels import entries
-from quant_pipeline.factors.label_lookup import is_unique, labels_of_rows
+from quant_pipeline.factors.label_lookup import labels_of_rows, require_rows
 from quant_pipeline.factors.session_rows import sorting_space
 
 Values = npt.NDArray[np.float64]
@@ -77,13 +76,8 @@ class LabelledRows:
     """
 
     def __init__(self, index: pd.MultiIndex, labels: pd.Series) -> None:
-        for rows, what in ((index, "scores"), (labels.index, "labels")):
-            if rows.names[0] == "instrument":
-                raise ModelError(f"{what} are indexed (instrument, datetime); index them (datetime, instrument)")
+        require_rows(index, "score")
         found = labels if labels.index is index else labels_of_rows(index, labels)
-        if not is_unique(index):
-            twice = index[index.duplicated()][0]
-            raise ModelError(f"{twice[1]} has two scores on {twice[0]:%Y-%m-%d}; give each instrument one in a session")
         label, days = found.to_numpy(dtype=np.float64, na_value=np.nan), index.codes[0]
         places = np.flatnonzero((days >= 0) & ~np.isnan(label))
         if (np.diff(days[places]) < 0).any():

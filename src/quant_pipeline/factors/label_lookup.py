@@ -30,11 +30,10 @@ def labels_of_rows(index: pd.MultiIndex, labels: pd.Series) -> pd.Series:
     Raises
     ------
     ModelError
-        When a row has two labels.
+        When a row has two labels, or an index has its levels in another order.
     """
-    if not is_unique(labels.index):
-        twice = labels.index[labels.index.duplicated()][0]
-        raise ModelError(f"{twice[1]} has two labels on {twice[0]:%Y-%m-%d}; give each instrument one in a session")
+    require_order(index, "rows of a panel")
+    require_rows(labels.index, "label")
     cells = [
         np.append(level.get_indexer(own), -1)[codes]
         for level, own, codes in zip(index.levels, labels.index.levels, labels.index.codes, strict=True)
@@ -49,14 +48,53 @@ def labels_of_rows(index: pd.MultiIndex, labels: pd.Series) -> pd.Series:
     return pd.Series(found, index=index, name=labels.name)
 
 
-def is_unique(index: pd.MultiIndex) -> bool:
-    """Return whether no row of a panel comes twice; pandas would ask a hash table of all rows."""
+def require_rows(index: pd.MultiIndex, what: str) -> None:
+    """Raise an error unless an index is ``(datetime, instrument)`` and has each of its rows once.
+
+    Rows without a session or an instrument are none of a panel, and may come as often as they like.
+
+    Parameters
+    ----------
+    index
+        To judge.
+    what
+        Each row has one of, as the message names it.
+
+    Raises
+    ------
+    ModelError
+        When it has its levels in another order, or a row twice.
+    """
+    require_order(index, f"{what}s")
     places, known = _places_in_grid(index.codes, index.levshape)
-    if not isinstance(known, slice):
-        return bool(index.is_unique)
+    # Pandas would ask a hash table of all rows.
     seen = np.zeros(math.prod(index.levshape), dtype=bool)
     seen[places] = True
-    return int(np.count_nonzero(seen)) == len(index)
+    if int(np.count_nonzero(seen)) < len(places):
+        rows = index[known]
+        session, instrument = rows[rows.duplicated()][0]
+        raise ModelError(f"{instrument} has two {what}s on {str(session)[:10]}; give each instrument one in a session")
+
+
+def require_order(index: pd.MultiIndex, what: str) -> None:
+    """Raise an error when the sessions of an index are not its first level, called or typed so.
+
+    Parameters
+    ----------
+    index
+        To judge.
+    what
+        Is indexed by it, in the plural, as the message names it.
+
+    Raises
+    ------
+    ModelError
+        When it has another number of levels, or these in another order.
+    """
+    is_pair = index.nlevels == 2
+    if not is_pair or index.names[0] == "instrument" or pd.api.types.is_datetime64_any_dtype(index.levels[1]):
+        found = ", ".join(map(str, index.names))
+        raise ModelError(f"{what} are indexed ({found}); index them (datetime, instrument)")
 
 
 def _places_in_grid(
