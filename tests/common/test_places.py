@@ -8,7 +8,7 @@ import pytest
 from kedro_datasets.text import TextDataset
 
 from quant_pipeline.common.exceptions import ConfigurationError
-from quant_pipeline.common.places import Place, path_here, require_local
+from quant_pipeline.common.places import Place, path_here, require_files, require_local
 
 
 def written(place, **files):
@@ -155,6 +155,29 @@ def test_a_password_stands_in_no_message_and_in_no_name_of_a_folder():
         Place.of("ftp://me:secret@desk/../a").path  # noqa: B018
     with pytest.raises(ConfigurationError, match=r"^nowhere://me:\*\*\*@desk/a\?token=\*\*\* is neither"):
         Place.of("nowhere://me:secret@desk/a?token=secret").path  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("address", "meant"),
+    [
+        ("file://data/us", "file:///data/us needs three slashes after file:, and has two"),
+        ("local://data/us", "local:///data/us needs three slashes after local:, and has two"),
+        ("file:/data/us", "file:///data/us needs three slashes after file:, and has one"),
+        ("s3:/desk/us", "s3://desk/us needs two slashes after s3:, and has one"),
+        ("ftp:/me:secret@desk/us", "ftp://me:***@desk/us needs two slashes after ftp:, and has one"),
+    ],
+)
+def test_an_address_with_too_few_slashes_is_no_folder_of_another_name(address, meant):
+    for read in (Place.of, require_files, lambda text: require_local(text, "the folder")):
+        with pytest.raises(ConfigurationError) as refused:
+            read(address)
+        assert refused.value.message == f"{meant}. Correct it, or write a path of this machine without a protocol."
+
+
+@pytest.mark.parametrize("path", ["/srv/s3:/us", "data/s3:/us", "a b:/c", "C:/data/us", "2024:/us", "s3:us"])
+def test_a_colon_in_a_path_is_a_sign_of_its_name(path):
+    require_files(path)
+    assert Place.of(path).path.as_posix() == path
 
 
 @pytest.mark.parametrize("address", ["s3://", "memory://a/../../b"])

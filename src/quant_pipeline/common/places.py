@@ -35,6 +35,9 @@ MIRROR: Final = "QUANT_PIPELINE_MIRROR"
 """Variable of the shell that names the folder of the copies."""
 VERSION_KEYS: Final = ("ETag", "etag", "md5Hash", "generation", "mtime", "LastModified", "last_modified", "created")
 """What file systems call the version of a file; the first one that they know counts."""
+_ONE_SLASH = re.compile(r"([A-Za-z][\w+.-]+):/(?!/)(.*)", re.DOTALL)
+_NO_ROOT = re.compile(f"({'|'.join(LOCAL)})://(?!/)(.*)", re.DOTALL)
+"""A path of this machine whose first name Kedro takes for that of a machine, and drops."""
 
 
 def protocol_of(address: str) -> str | None:
@@ -76,10 +79,17 @@ class Place:
 
     @classmethod
     def of(cls, address: str | Path | Place) -> Place:
-        """Return the place of an address."""
+        """Return the place of an address.
+
+        Raises
+        ------
+        ConfigurationError
+            When the slashes after its protocol are too few.
+        """
         if isinstance(address, Place):
             return address
         text = str(address)
+        _require_slashes(text)
         if protocol_of(text) is not None:
             # As datasets of Kedro read it: two slashes in a path are one, here and there.
             protocol, _, rest = text.partition("://")
@@ -262,8 +272,9 @@ def require_files(address: str) -> None:
     Raises
     ------
     ConfigurationError
-        When it has a protocol that no file system has.
+        When it has a protocol that no file system has, or the slashes after it are too few.
     """
+    _require_slashes(address)
     if protocol_of(address) is not None and not is_bucket(address):
         raise ConfigurationError(
             f"{without_secrets(address)} is neither a path of this machine nor one of a bucket: no file system has the "
@@ -277,13 +288,26 @@ def require_local(address: str, what: str) -> Path:
     Raises
     ------
     ConfigurationError
-        When it lies behind a protocol: in a bucket, in a database, or nowhere.
+        When it lies behind a protocol: in a bucket, in a database, or nowhere; or the slashes after one are too few.
     """
     if protocol_of(address) is not None:
         raise ConfigurationError(
             f"{what} cannot lie at {without_secrets(address)}: it needs a folder of this machine. Correct its path."
         )
     return Place.of(address).path
+
+
+def _require_slashes(address: str) -> None:
+    found = _NO_ROOT.fullmatch(address) or _ONE_SLASH.fullmatch(address)
+    if found is None:
+        return
+    protocol, rest = found.groups()
+    needed, root = ("three", "/") if protocol in LOCAL else ("two", "")
+    has = "two" if found.re is _NO_ROOT else "one"
+    raise ConfigurationError(
+        f"{without_secrets(f'{protocol}://{root}{rest}')} needs {needed} slashes after {protocol}:, and has {has}. "
+        "Correct it, or write a path of this machine without a protocol."
+    )
 
 
 def _mirror() -> Path:
