@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -128,7 +129,7 @@ def write_stored() -> Path:
     copy_files(HERE.parent, project)
     (project / "conf" / "sim" / "parameters_alone.yml").write_text(yaml.safe_dump({"ensemble": ALONE}))
     run_kedro(project, "run")
-    run_kedro(project, f"backtest export own --bundle {MODEL} --path {place}")
+    run_kedro(project, f"backtest export own --bundle {MODEL} --path {shlex.quote(str(place))}")
     return place
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -85,7 +86,7 @@ class Project:
 
     def start(self, words: str) -> subprocess.Popen[str]:
         """Start a command of Kedro; what it prints can be read line by line."""
-        command = [str(Path(sys.executable).parent / "kedro"), *words.split()]
+        command = [str(Path(sys.executable).parent / "kedro"), *shlex.split(words)]
         return subprocess.Popen(  # noqa: S603 - the words are ours
             command,
             cwd=self.folder,

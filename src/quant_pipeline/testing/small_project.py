@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -61,13 +62,22 @@ def plain_shell() -> dict[str, str]:
 def run_kedro(project: Path, words: str, accepted: Container[int] = (0,)) -> int:
     """Run a command of Kedro in a copy, with the copy's sources, and return its exit status.
 
+    Parameters
+    ----------
+    project
+        The copy.
+    words
+        What follows ``kedro``, as in a shell: paths are quoted.
+    accepted
+        Exit statuses that are none of an error.
+
     Raises
     ------
     RuntimeError
         When it is none of those that are accepted, with the end of what was printed.
     """
     sys.stderr.write(f"kedro {words} …\n")
-    command = [str(Path(sys.executable).parent / "kedro"), *words.split()]
+    command = [str(Path(sys.executable).parent / "kedro"), *shlex.split(words)]
     environment = {**plain_shell(), "PYTHONPATH": str(project / "src")}
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - the words are ours
     if done.returncode not in accepted:
