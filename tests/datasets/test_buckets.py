@@ -16,9 +16,9 @@ from kedro_datasets.matplotlib import MatplotlibDataset
 from pandas.testing import assert_frame_equal
 
 from quant_pipeline.common.exceptions import ConfigurationError
-from quant_pipeline.common.places import MIRROR
+from quant_pipeline.common.places import MIRROR, Place
 from quant_pipeline.common.storage_errors import KnownErrorsInOneLine
-from quant_pipeline.datasets.atomic import CsvTable, Figure, JsonDocument, ParquetTable, TextDocument
+from quant_pipeline.datasets.atomic import CsvTable, Figure, JsonDocument, ParquetTable, TextDocument, _with_every_name
 from quant_pipeline.datasets.bundle import BundlesByWindow, Champions, MeasuresByVersion, ModelBundles
 from quant_pipeline.datasets.chunks import ChunkedTable
 from quant_pipeline.datasets.cumulative import CumulativeTable, EarlierLog
@@ -326,6 +326,18 @@ def test_a_study_that_nothing_would_keep_and_one_without_a_file_are_refused(tmp_
         OptunaStudy("sqlite://", "gru")
     with pytest.raises(ConfigurationError, match=rf"^the study gru cannot be {tmp_path}, a f"), KnownErrorsInOneLine():
         OptunaStudy(str(tmp_path), "gru").load()
+
+
+def test_tables_and_panels_of_one_address_lie_in_one_bucket(tmp_path, monkeypatch):
+    monkeypatch.setenv(MIRROR, str(tmp_path))
+    ParquetTable(filepath="memory://desk-of-both/us/t.parquet").save(TABLE)
+    YearlyPanel("memory://desk-of-both/us/panel").save(PANEL)
+    assert Place.of("memory://desk-of-both").glob("us/*") == ["us/panel", "us/t.parquet"]
+
+
+@pytest.mark.parametrize("address", ["ftp://me@desk/us/t.json", "http://desk/t.json", "s3://desk/us/t.json", "a.json"])
+def test_the_name_of_a_server_is_none_of_a_folder(address):
+    assert _with_every_name(address) == address
 
 
 def test_a_table_that_is_not_in_the_bucket_is_not_there(bucket):

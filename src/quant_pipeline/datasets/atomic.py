@@ -10,11 +10,12 @@ from json import loads
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from kedro.io.core import CLOUD_PROTOCOLS, HTTP_PROTOCOLS, get_protocol_and_path
 from kedro_datasets import json, pandas, text
 from kedro_datasets._typing import HTMLPreview, PlotlyPreview, TablePreview
 
 from quant_pipeline.common.atomic import replacing_file, write_text
-from quant_pipeline.common.places import LOCAL, require_files
+from quant_pipeline.common.places import LOCAL, protocol_of, require_files
 from quant_pipeline.datasets.previews import preview_document, preview_table
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class _AtomicSave:
     def __init__(self, *, filepath: str, **options: Any) -> None:
         # Kedro takes some addresses of databases for paths of this machine.
         require_files(str(filepath))
-        super().__init__(filepath=filepath, **options)  # type: ignore[call-arg]
+        super().__init__(filepath=_with_every_name(str(filepath)), **options)  # type: ignore[call-arg]
 
     def save(self, data: Any) -> None:
         """Write ``data`` completely or not at all."""
@@ -59,6 +60,20 @@ class _AtomicSave:
 
     def _is_written(self, beside: Path) -> None:
         """Look at the file that will take the place of the former one, which by then another process may replace."""
+
+
+def _with_every_name(address: str) -> str:
+    """Return an address of which Kedro leaves no name out.
+
+    Behind protocols that it does not know as those of buckets it takes the first name for that of a server.
+    """
+    protocol = protocol_of(address)
+    if protocol is None or protocol in (*CLOUD_PROTOCOLS, *HTTP_PROTOCOLS):
+        return address
+    from fsspec import get_filesystem_class
+
+    path = get_filesystem_class(protocol)._strip_protocol(address).lstrip("/")
+    return address if get_protocol_and_path(address)[1].lstrip("/") == path else f"{protocol}:///{path}"
 
 
 class ParquetTable(_AtomicSave, pandas.ParquetDataset):
