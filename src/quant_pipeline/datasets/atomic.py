@@ -10,7 +10,8 @@ from json import loads
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from kedro.io.core import CLOUD_PROTOCOLS, HTTP_PROTOCOLS, get_protocol_and_path
+from kedro.io.core import get_protocol_and_path
+from kedro.utils import CLOUD_PROTOCOLS, HTTP_PROTOCOLS
 from kedro_datasets import json, pandas, text
 from kedro_datasets._typing import HTMLPreview, PlotlyPreview, TablePreview
 
