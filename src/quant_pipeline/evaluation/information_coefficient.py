@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from quant_pipeline.common.cores import map_on_cores
+from quant_pipeline.common.cores import map_on_cores, usable_cores
 from quant_pipeline.evaluation.performance import sample_deviation
 from quant_pipeline.factors.kernels import entries
 from quant_pipeline.factors.label_lookup import labels_of_rows, require_rows
@@ -19,8 +18,8 @@ from quant_pipeline.factors.session_rows import sorting_space
 
 Values = npt.NDArray[np.float64]
 
-PAIRS_AT_ONCE: Final = 2**18
-"""Pairs, about, that are one task of a core."""
+PAIRS_AT_ONCE: Final = 2**16
+"""Pairs below which no second core takes part."""
 _WORK_ROWS: Final = 3
 """Room of `kernels.correlation.correlate_in_sessions`, in longest sessions."""
 _MEASURES: Final = 3
@@ -86,7 +85,6 @@ class LabelledRows:
         begins = np.flatnonzero(np.diff(days, prepend=-1))
         self._index, self._places, self._labels, self._sessions = index, places, label[places], days[begins]
         self._starts = np.append(begins, len(days)).astype(np.int64)
-        self._shares = list(_shares_of(self._starts))
         self._longest = int(np.diff(self._starts).max(initial=0))
 
     def prepare(self) -> None:
@@ -106,7 +104,7 @@ class LabelledRows:
             written = pairs[share], found["ic"][share], found["rank_ic"][share]
             entries.correlate_in_sessions(values, labels, self._starts_of(share), space, *written)
 
-        map_on_cores(correlate, self._shares)
+        map_on_cores(correlate, _shares_of(self._starts))
         days = self._index.levels[0][self._sessions].rename("datetime")
         return pd.DataFrame(found, index=days)[pairs > 0].sort_index()
 
@@ -124,7 +122,7 @@ class LabelledRows:
             written = distances, found.measures[share]
             entries.measure_in_sessions(self._labels, bits, self._starts_of(share), space, *written)
 
-        map_on_cores(measure, self._shares)
+        map_on_cores(measure, _shares_of(self._starts))
         return found
 
     def _starts_of(self, share: slice) -> npt.NDArray[np.int64]:
@@ -192,10 +190,9 @@ def rank_ic_t(coefficients: pd.DataFrame, horizon: int) -> float:
     return newey_west_t(coefficients["rank_ic"].to_numpy(dtype="float64"), horizon)
 
 
-def _shares_of(starts: npt.NDArray[np.int64]) -> Iterator[slice]:
-    """Divide sessions among cores, given the first row of each and the number of rows."""
-    n_sessions = len(starts) - 1
-    firsts = np.flatnonzero(np.diff(starts[:-1] // PAIRS_AT_ONCE)) + 1
-    for first, end in pairwise([0, *firsts.tolist(), n_sessions]):
-        if end > first:
-            yield slice(first, end)
+def _shares_of(starts: npt.NDArray[np.int64]) -> list[slice]:
+    """Divide sessions among the cores that there are, given the first row of each and the number of rows."""
+    pairs = int(starts[-1])
+    count = min(usable_cores(), pairs // PAIRS_AT_ONCE + 1)
+    ends = np.searchsorted(starts, np.arange(1, count) * pairs // count).tolist()
+    return [slice(first, end) for first, end in pairwise([0, *ends, len(starts) - 1])]

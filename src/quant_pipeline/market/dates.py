@@ -72,7 +72,7 @@ def first_date(dates: pd.Series) -> pd.Timestamp:
     """Return the first of millions of dates; pandas copies all of them to look for missing ones."""
     values = dates.to_numpy() if isinstance(dates.dtype, np.dtype) else np.zeros(0)
     if values.dtype.kind == "M" and values.dtype.isnative and len(values):
-        first = values[values.view(np.int64).argmin()]
+        first = values.view(np.int64).min(keepdims=True).view(values.dtype)[0]
         if not np.isnat(first):  # What is missing is below all dates.
             return pd.Timestamp(first)
     return dates.min()
