@@ -7,6 +7,7 @@ import pandas as pd
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.backtest.event_engine.engine import run_events
 from quant_pipeline.backtest.event_engine.rebalance_strategy import RebalanceStrategy
+from quant_pipeline.backtest.result import BacktestResult
 from quant_pipeline.common.cores import both_on_cores, map_on_cores
 from quant_pipeline.evaluation.information_coefficient import summarise
 from quant_pipeline.exchange.rules import MarketRules
@@ -38,12 +39,18 @@ COMPARED = (
 
 
 class _Traded(NamedTuple):
-    """A combination that was backtested; ``row`` is that of the comparison."""
+    """A combination that was backtested, and its information coefficients."""
+
+    result: BacktestResult
+    coefficients: pd.DataFrame
+
+
+class _Measured(NamedTuple):
+    """Measures of a combination; ``row`` is that of the comparison."""
 
     nav: pd.DataFrame
     performance: dict[str, float]
     row: dict[str, Any]
-    trades_and_positions: tuple[pd.DataFrame, pd.DataFrame] | None
 
 
 @takes_records(tables=MarketTables, rules=TradingRules)
@@ -105,7 +112,7 @@ def backtest_combinations(
     }
 
     def trade(name: str) -> _Traded:
-        """Backtest one combination, on one core; tables of trades and positions are made of the default one alone."""
+        """Backtest one combination, on one core."""
         scores = combinations.scores(name)
         require_price(
             f"combination '{name}'",
@@ -124,9 +131,11 @@ def backtest_combinations(
                 result = run_backtest(scores, market, rules.strategy, rules.cost_rules, cash)
             case unknown:
                 assert_never(unknown)
-        nav, performance = measure_backtest(result, benchmark, rules.market_rules.risk_free_rate)
-        information = summarise(combinations.labelled(scores).coefficients(scores))
-        combination = ensemble.enabled[name]
+        return _Traded(result, combinations.labelled(scores).coefficients(scores))
+
+    def measure(name: str, traded: _Traded) -> _Measured:
+        nav, performance = measure_backtest(traded.result, benchmark, rules.market_rules.risk_free_rate)
+        information, combination = summarise(traded.coefficients), ensemble.enabled[name]
         row = {
             "combination": name,
             "members": ", ".join(combination.models),
@@ -135,17 +144,17 @@ def backtest_combinations(
             "icir": information["rank_icir"],
             **{key: performance[key] for key in COMPARED},
         }
-        tables_of_run = (result.trades, result.positions) if name == ensemble.default else None
-        return _Traded(nav, performance, row, tables_of_run)
+        return _Measured(nav, performance, row)
 
     traded = dict(zip(ensemble.enabled, map_on_cores(trade, ensemble.enabled), strict=True))
-    shown = traded[ensemble.default]
-    assert shown.trades_and_positions is not None
+    # Measures and tables are many short calls: two cores that make them wait for each other.
+    measured = {name: measure(name, each) for name, each in traded.items()}
+    shown, default = measured[ensemble.default], traded[ensemble.default].result
     facts["nav"] = digest_of_nav(shown.nav)
-    curves = [each.nav[["date", "nav"]].assign(combination=name) for name, each in traded.items()]
-    comparison = pd.DataFrame([each.row for each in traded.values()])
+    curves = [each.nav[["date", "nav"]].assign(combination=name) for name, each in measured.items()]
+    comparison = pd.DataFrame([each.row for each in measured.values()])
     combination_nav = pd.concat(curves, ignore_index=True)[["date", "combination", "nav"]]
-    return shown.nav, *shown.trades_and_positions, shown.performance, comparison, combination_nav, facts
+    return shown.nav, default.trades, default.positions, shown.performance, comparison, combination_nav, facts
 
 
 def draw_backtest(
