@@ -105,6 +105,7 @@ def test_what_sqlite_would_forget_or_lose_sight_of_is_refused(address, fault):
         "postgresql+psycopg://desk:a@b:secret@host/studies",
         "postgresql+psycopg://desk:pass@secret@host/studies",
         "postgresql+psycopg://desk:pass@se/secret@host/studies",
+        "postgresql+psycopg://desk:pass?secret@secret@host/studies",
         "postgresql+psycopg://desk:secret@host:PORT/studies",
         "postgresql+psycopg://desk:secret@[::1/studies",
     ],
@@ -127,4 +128,21 @@ def test_a_protocol_that_no_database_has_is_refused_with_one_that_has(protocol):
     assert refused.value.message == (
         f"a study cannot lie at {protocol}://desk:***@host/studies: SQLAlchemy knows no database {protocol}://. Write "
         "the path of a file of this machine, or a URL as postgresql+psycopg://user@host/name."
+    )
+
+
+def test_an_unknown_protocol_shows_nothing_where_it_is_not_clear_what_is_the_password():
+    with pytest.raises(
+        ConfigurationError, match=r"^a study cannot lie at postgres://…: SQLAlchemy knows no database po"
+    ):
+        lasting_database("postgres://desk:pass@se/secret@host/studies", "a study")
+
+
+@pytest.mark.parametrize("driver", ["postgresql+asyncpg", "sqlite+aiosqlite"])
+def test_a_driver_that_answers_later_is_refused(driver):
+    with pytest.raises(ConfigurationError) as refused:
+        lasting_database(f"{driver}://desk:secret@host/studies", "a study")
+    assert refused.value.message == (
+        f"a study cannot lie at {driver}://desk:***@host/studies: the driver {driver.partition('+')[2]} is an "
+        "asynchronous one. Name another one, as in postgresql+psycopg://user@host/name."
     )

@@ -55,26 +55,39 @@ def read_url(address: str, what: str) -> sa.URL:
     Raises
     ------
     ConfigurationError
-        When it cannot be read, or SQLAlchemy knows no database of its protocol; no message shows the password.
+        When it cannot be read, or SQLAlchemy knows no database of its protocol, or none that it can use from here; no
+        message shows a part of the password.
     """
     protocol = address.partition("://")[0]
+    shown = without_secrets(address) if address.count("@") < 2 else f"{protocol}://…"
     try:
         url = sa.make_url(address)
-        url.get_dialect()
+        dialect = url.get_dialect()
     except sa.exc.NoSuchModuleError:
         raise ConfigurationError(
-            f"{what} cannot lie at {without_secrets(address)}: SQLAlchemy knows no database {protocol}://. Write the "
-            "path of a file of this machine, or a URL as postgresql+psycopg://user@host/name."
+            f"{what} cannot lie at {shown}: SQLAlchemy knows no database {protocol}://. Write the path of a file of "
+            "this machine, or a URL as postgresql+psycopg://user@host/name."
         ) from None
     except (sa.exc.ArgumentError, ValueError):
         # What was read instead of a port, and the cause, may be a part of the password.
         url = None
-    if url is None or (url.get_backend_name() != "sqlite" and address.partition("?")[0].count("@") > 1):
+    if url is None or _is_misread(url, address):
         raise ConfigurationError(
             f"{what} cannot lie at {protocol}://…, which cannot be read as a URL. Write @ : / ? # and % in its user "
             "and password as %40 %3A %2F %3F %23 and %25, and its port as a number."
         )
+    if dialect.is_async:
+        raise ConfigurationError(
+            f"{what} cannot lie at {shown}: the driver {url.get_driver_name()} is an asynchronous one. Name another "
+            "one, as in postgresql+psycopg://user@host/name."
+        )
     return url
+
+
+def _is_misread(url: sa.URL, address: str) -> bool:
+    """Return whether an ``@`` of the password was taken for the one that ends it."""
+    is_server = url.get_backend_name() != "sqlite"
+    return is_server and (address.partition("?")[0].count("@") > 1 or "@" in (url.host or ""))
 
 
 def lasting_database(address: str, what: str) -> str | None:
