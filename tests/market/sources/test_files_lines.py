@@ -1,5 +1,6 @@
 """Titles, headers, ends of lines and quotation marks of market files: no bar is lost and no cell moves."""
 
+import pandas as pd
 import pytest
 
 from quant_pipeline.market.sources.files import FilesMarketParameters
@@ -140,6 +141,9 @@ TYPED = {
     "types above": ([ONE_TYPES, ONE, *BARS], 0),
     "types in the middle": ([ONE, *BARS[:9], ONE_TYPES, *BARS[9:]], 1),
     "many instruments": ([ONE.replace(",", ",symbol,", 1), MANY_TYPES, *MANY], 1),
+    "types with commas": ([ONE, 'date,"decimal(10,2)","decimal(10,2)","decimal(10,2)","decimal(10,2)",int', *BARS], 1),
+    **{name: ([ONE, f"{name}{',f8' * 4},i8", *BARS], 1) for name in ("<M8[ns]", "smalldatetime", "Nullable(Date)")},
+    **{name: ([ONE, f"{name}{',f64' * 5}", *BARS], 1) for name in ("f64", "#date", "DATE NOT NULL")},
 }
 
 
@@ -160,6 +164,33 @@ def test_a_line_of_types_is_no_bar_and_names_no_instrument(tmp_path, lines, n_le
 def test_a_ticker_that_is_called_like_a_type_is_an_instrument(tmp_path, label):
     (file,) = write(tmp_path, ["\n".join([ONE, f"{label},REAL,REAL,REAL,REAL,REAL", *BARS])])
     assert set(read_file(file, tmp_path, AUTO).rows["instrument"]) == {"REAL"}
+
+
+@pytest.mark.parametrize("name", ["REAL", "INT.L", "TEXT"])
+def test_instruments_of_repeated_fields_may_be_called_like_types(tmp_path, name):
+    header = ONE + ONE.removeprefix("date")
+    lines = [f"{bar},{bar.split(',', 1)[1]}" for bar in BARS]
+    (file,) = write(tmp_path, ["\n".join([header, f"Date{f',{name}' * 5}{',LONG' * 5}", *lines])])
+    assert set(read_file(file, tmp_path, AUTO).rows["instrument"]) == {name, "LONG"}
+
+
+@pytest.mark.parametrize("footer", ["Date of export: 2024-06-30", "Text", "Time: 12:00", "Real-time data by a vendor"])
+@pytest.mark.parametrize("form", ["parquet", "xlsx"])
+def test_a_footer_of_a_typed_file_may_begin_like_a_type(tmp_path, form, footer):
+    cells = [[day, *map(float, numbers)] for day, *numbers in (bar.split(",") for bar in BARS)]
+    table = pd.DataFrame([*cells, [footer, *[None] * 5]], columns=ONE.split(","))
+    file = tmp_path / f"AAA.{form}"
+    table.to_parquet(file) if form == "parquet" else table.to_excel(file, index=False)
+    reading = read_file(file, tmp_path, AUTO)
+    assert (reading.broken, reading.problems) == (None, [])
+    assert reading.rows["footer"].tolist() == [False] * len(BARS) + [True]
+
+
+def test_a_row_of_which_only_the_prices_cannot_be_read_is_refused(tmp_path):
+    (file,) = write(tmp_path, ["\n".join([ONE, *BARS, "2024-13-45,x,x,x,x,100", "2024-06-03,x,x,x,x,x"])])
+    said = [problem.message for problem in read_file(file, tmp_path, AUTO).problems]
+    assert said[0] == "date '2024-13-45' is no date"
+    assert len(said) == 6
 
 
 @pytest.mark.parametrize("row", ["Total,aaa,,,,,", "Source: a vendor,,,,,,", "Total,a\\b,,,,,"])

@@ -158,6 +158,26 @@ def test_a_list_with_a_title_is_found_among_bars(tmp_path, form):
     assert seen.securities.to_dict("list") == {"instrument": ["AAA"], "name": ["Anna"], "sector": ["Oil"]}
 
 
+def _workbook(file, **sheets):
+    with pd.ExcelWriter(file) as book:
+        for name, lines in sheets.items():
+            cells = pd.DataFrame([line.split(",") for line in lines])
+            cells.to_excel(book, sheet_name=name, index=False, header=False)
+    return file
+
+
+@pytest.mark.parametrize("table", READERS)
+def test_lists_of_several_sheets_are_put_together(tmp_path, table):
+    read, header, row = READERS[table]
+    one, other = [header, row], ["A title", header.upper(), row.replace("AAA", "CCC")]
+    legend = ["column,meaning", "symbol,of the exchange", f"{header},delisted,value,company"]
+    file = _workbook(tmp_path / "list.xlsx", legend=legend, one=one, other=other, notes=["by a vendor"], none=[header])
+    assert read(file).iloc[:, 0].tolist() == ["AAA", "CCC"]
+    file = _workbook(tmp_path / "list.xlsx", one=one, other=[f"{header},date,value,company", f"{row},1,2,3"], x=["x"])
+    with pytest.raises(MarketDataError, match=r"has 2 sheets with lists \(one, other\) of different columns; correct"):
+        read(file)
+
+
 @pytest.mark.parametrize("table", READERS)
 @pytest.mark.parametrize("row", ["{row},9", "{row}\n{row},9,\n", '{row}\n{row},"a\nb"\n'])
 def test_a_row_of_more_cells_than_columns_is_named_and_not_cut_off(tmp_path, table, row):

@@ -31,8 +31,11 @@ MULTIPLES = {
 LOTS = _words("lots lot contracts")
 """Units of a volume that are of another size at every exchange."""
 _TYPES = _words(
-    "date datetime timestamp time str string text utf char varchar nvarchar object category float double real "
-    "decimal numeric number int uint integer bigint smallint tinyint long short bool boolean"
+    "date datetime timestamp time str string text utf char varchar nvarchar object category float double dbl real "
+    "decimal numeric number money int uint integer bigint smallint tinyint long short bool boolean"
+)
+_TYPE = re.compile(
+    rf"#?((?:{'|'.join(sorted(_TYPES))})\d*|[<>]?[fiu]\d\d?)(\s+precision)?(\s*\(.*\)|\s*\[.*\])?(\s+not)?(\s+null)?"
 )
 
 _IN_BRACKETS = re.compile(r"(?P<name>.*\S)\s*[(\[{]\s*(?:in\s+)?(?P<unit>[^()\[\]{}]{1,14}?)\s*[)\]}]")
@@ -76,8 +79,8 @@ def column_name(text: str) -> ColumnName:
 
 def are_types(cells: Sequence[str]) -> bool:
     """Whether cells name the types of columns, ``date,varchar(8),float64``, as some programs write below a header."""
-    filled = [cell for cell in cells if cell.strip()]
-    return bool(filled) and all(re.split(r"[\W\d_]", cell.strip().lower(), maxsplit=1)[0] in _TYPES for cell in filled)
+    filled = [cell.strip().lower() for cell in cells if cell.strip()]
+    return len(filled) > 1 and all(map(_TYPE.fullmatch, filled))
 
 
 def _is_unit(text: str) -> bool:

@@ -188,13 +188,11 @@ def _of_two_lines(rows: Sequence[Sequence[str]]) -> Header | None:
     """Recognise fields and instruments, in either order, and the line of the index's name."""
     if len(rows[0]) < 5 or len(rows[0]) != len(rows[1]):
         return None
-    # A line of instruments has no type of dates before it, but a name of the line, or nothing.
-    if any(row[0].strip() and are_types(row) for row in rows[:2]):
-        return None
     above, below = rows[0][1:], rows[1][1:]
-    for fields, instruments in ((above, _filled(below)), (below, _filled(above))):
+    for fields, instruments, first in ((above, _filled(below), rows[1][0]), (below, _filled(above), rows[0][0])):
         if (
-            not all(map(_is_of_bars, fields))
+            not _may_be_instruments(fields, instruments, first)
+            or not all(map(_is_of_bars, fields))
             or any(map(_is_of_bars, instruments))
             or not all(map(_is_named, instruments))
         ):
@@ -207,6 +205,18 @@ def _of_two_lines(rows: Sequence[Sequence[str]]) -> Header | None:
         form = "yahoo_download" if all(map(_is_field, fields)) else None
         return Header(names, 3 if has_name else 2, levels, form, is_known=True)
     return None
+
+
+def _may_be_instruments(fields: Sequence[str], names: Sequence[str], first: str) -> bool:
+    """Whether names may be the instruments of fields, and not the types of columns or what else stands by a header.
+
+    Fields of which each stands once are those of one instrument. A line of types begins with the type of the dates; a
+    line of instruments with a name of the line, or with nothing.
+    """
+    if len(set(fields)) < len(fields):
+        return True
+    is_typed = bool(first.strip()) and are_types([first, *names])
+    return len(set(names)) == 1 and first not in names and not is_typed
 
 
 def _trimmed(row: Sequence[str]) -> Sequence[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.market.data import SourceProblem
-from quant_pipeline.market.sources.files.column_names import are_types
 from quant_pipeline.market.sources.files.dates import Dates, read_dates
 from quant_pipeline.market.sources.files.faults import naming_faults
 from quant_pipeline.market.sources.files.field_files import join_fields
@@ -208,7 +206,6 @@ def plain_rows(
 
 def _type(reading: Reading, raw: RawTable, found: Recognised, path: Path, options: FilesMarketParameters) -> None:
     table = raw.table[list(found.columns)].rename(columns=found.columns).reset_index(drop=True)
-    _empty_repeated_headers(table, found.columns)
     decimal = _decimal(table, raw, options)
     if decimal is None:
         what = (
@@ -223,7 +220,6 @@ def _type(reading: Reading, raw: RawTable, found: Recognised, path: Path, option
         what = f"{AMBIGUOUS}, such as {table['date'].iloc[0]!r}; set `day_first: true` or `day_first: false`"
         reading.problems.append(SourceProblem(reading.file, None, None, what))
         return
-    _empty_rows_of_types(table, dates.unreadable)
     numbers = {name: read_numbers(table[name], decimal) for name in NUMBERS if name in table}
     if "split" in table:
         numbers["split"] = read_splits(table["split"], decimal)
@@ -237,41 +233,13 @@ def _type(reading: Reading, raw: RawTable, found: Recognised, path: Path, option
     if "adjust_flag" in table:
         known = _texts_of(table["adjust_flag"]).isin({*ADJUSTED_FLAGS, *TRADED_FLAGS}).to_numpy()
         _append(reading, table, rows, "adjust_flag", ~known, "is no mark of adjustment that is known")
-    wrong = dates.unreadable & ~rows["footer"].to_numpy()
-    _append(reading, table, rows, "date", wrong, "is no date")
+    _append(reading, table, rows, "date", dates.unreadable, "is no date")
     for name, column in numbers.items():
         _report(reading, table, rows, name, column)
     for line, what in raw.damaged:
         reading.problems.append(SourceProblem(reading.file, line, None, what))
     scale_to_shares_and_prices(rows, found)
     reading.held = rows
-
-
-def _empty_repeated_headers(table: pd.DataFrame, columns: Mapping[str, str]) -> None:
-    """Make lines that repeat the header, as joined files have them, lines that are no bars."""
-    if not isinstance(table["date"].dtype, pd.StringDtype) and table["date"].dtype != object:
-        return
-    again = table["date"].notna()
-    for theirs, ours in columns.items():
-        if not again.any():
-            return
-        again &= table[ours].astype("str").str.strip() == theirs.strip()
-    _make_no_bars(table, table.index[again])
-
-
-def _empty_rows_of_types(table: pd.DataFrame, unreadable: np.ndarray) -> None:
-    """Make lines that name the types of the columns lines that are no bars."""
-    if not unreadable.any():
-        return
-    said = table.loc[unreadable, "date"].astype("str").fillna("")
-    typed = said.isin([text for text in said.unique() if text.strip() and are_types([text])])
-    cells = table.loc[said.index[typed]].astype("str").fillna("")
-    _make_no_bars(table, cells.index[[are_types(row) for row in cells.itertuples(index=False)]])
-
-
-def _make_no_bars(table: pd.DataFrame, rows: pd.Index) -> None:
-    if len(rows):
-        table.loc[rows, [name for name in table if name not in ("date", "instrument")]] = ""
 
 
 def _decimal(table: pd.DataFrame, raw: RawTable, options: FilesMarketParameters) -> str | None:
@@ -284,9 +252,7 @@ def _decimal(table: pd.DataFrame, raw: RawTable, options: FilesMarketParameters)
 def _rows(table: pd.DataFrame, raw: RawTable, dates: Dates, numbers: dict[str, Numbers]) -> pd.DataFrame:
     """Put what was read into one table, with marks for rows that are no bars or have cells that cannot be read."""
     none = np.zeros(len(table), dtype=bool)
-    footer = dates.unreadable.copy()
-    for name in PRICES:
-        footer &= np.isnan(numbers[name].values) & ~numbers[name].unreadable
+    footer = _are_no_bars(dates, numbers)
     columns: dict[str, Any] = {
         "line": raw.lines.astype("int64"), "date": dates.values, "bad": none, "bad_price": none.copy(),
         "bad_action": none.copy(), "timed": dates.timed, "footer": footer,
@@ -297,6 +263,21 @@ def _rows(table: pd.DataFrame, raw: RawTable, dates: Dates, numbers: dict[str, N
     flags = _texts_of(table["adjust_flag"]) if "adjust_flag" in table else pd.Series("", index=table.index)
     columns["adjusted_row"] = flags.isin(ADJUSTED_FLAGS).to_numpy()
     return pd.DataFrame(columns)
+
+
+def _are_no_bars(dates: Dates, numbers: dict[str, Numbers]) -> np.ndarray:
+    """Mark rows without a date and without prices: footers, and lines of which no cell can be read.
+
+    Such are headers that are repeated, as joined files have them, and lines of types (``date,float``).
+    """
+    none = dates.unreadable.copy()
+    for name in PRICES:
+        none &= np.isnan(numbers[name].values)
+    if not none.any():
+        return none
+    texts = np.any([numbers[name].unreadable for name in PRICES], axis=0)
+    read = np.any([~np.isnan(column.values) for name, column in numbers.items() if name != "split"], axis=0)
+    return none & ~(texts & read)
 
 
 def _texts_of(column: pd.Series) -> pd.Series:
@@ -335,7 +316,8 @@ def _report(reading: Reading, table: pd.DataFrame, rows: pd.DataFrame, name: str
 
 
 def _append(reading: Reading, table: pd.DataFrame, rows: pd.DataFrame, name: str, wrong: np.ndarray, what: str) -> None:
-    """Note one problem per column, with its first row and how many there are, and mark the rows."""
+    """Note one problem per column, with its first row and how many there are, and mark the rows; footers have none."""
+    wrong = wrong & ~rows["footer"].to_numpy()
     places = np.flatnonzero(wrong)
     if not len(places):
         return

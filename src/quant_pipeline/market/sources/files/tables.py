@@ -66,11 +66,11 @@ def _read(file: Path, names: Mapping[str, str]) -> pd.DataFrame:
     table = read_texts(file, names, SYMBOLS)
     if "instrument" in table:
         table["instrument"] = table["instrument"].map(tidy_name).astype("str")
-        lacking = table.index[table["instrument"] == ""]
+        lacking = table[table["instrument"] == ""]
         if len(lacking):
-            stated = ", ".join(cell for cell in table.loc[lacking[0]] if cell)
+            stated = ", ".join(cell for cell in lacking.iloc[0] if cell)
             raise MarketDataError(
-                f"{file}, row {lacking[0]}, has no symbol beside {stated!r}; add it, or delete the row"
+                f"{file}, row {lacking.index[0]}, has no symbol beside {stated!r}; add it, or delete the row"
             )
     return table
 

@@ -21,6 +21,8 @@ from quant_pipeline.market.sources.files.workbooks import is_workbook, read_list
 
 _WORKBOOK = ".xlsx"
 _TYPED = (".parquet", ".pq", ".feather", _WORKBOOK)
+_KEYS = ("instrument", "old")
+"""Our names of what the rows of a table are about."""
 
 
 def read_texts(file: Path, names: Mapping[str, str], ranked: Sequence[str] = ()) -> pd.DataFrame:
@@ -107,10 +109,10 @@ def _n_known(cells: Sequence[str], names: Collection[str]) -> int:
     return len({cell.lower() for cell in cells} & set(names))
 
 
-def _typed(file: Path, names: Collection[str]) -> pd.DataFrame:
+def _typed(file: Path, names: Mapping[str, str]) -> pd.DataFrame:
     content = file.read_bytes() if file.name.lower().endswith(_WORKBOOK) else b""
     if is_workbook(content):
-        raw = read_list(content, lambda cells: _n_known(cells, names))
+        raw = read_list(content, names, _KEYS)
     else:
         raw = open_table(file, file.parent, FilesMarketParameters())
     texts = {place: texts_of(raw.table.iloc[:, place]) for place in range(raw.table.shape[1])}
