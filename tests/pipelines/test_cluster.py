@@ -30,7 +30,7 @@ from quant_pipeline.pipelines.training.nodes import train_model
 from quant_pipeline.pipelines.training.records import ModelSetting, TrainingData
 from quant_pipeline.pipelines.tuning.nodes import search_hyper_parameters
 from quant_pipeline.project import cluster_tasks
-from quant_pipeline.project.cluster import Sessions, connect, run_namespaces
+from quant_pipeline.project.cluster import connect
 from quant_pipeline.project.cluster_tasks import ClusterWorkers, Packed, _Batch, _dumped
 from tests.helpers.cluster_tasks import refuse, tell_memory, weigh
 from tests.helpers.toy_search import toy
@@ -208,11 +208,6 @@ def test_a_run_goes_on_when_every_worker_was_killed(workers):
     with tasks_on(workers):
         results = killing(workers, run_tasks(weigh, {"weights": np.ones(3)}, items), 2)
         assert [value for value, _ in results] == [3.0 * number for number in range(40)]
-
-
-def test_every_session_that_fails_is_named(client, tmp_path):
-    with pytest.raises(ModelError, match=r"2 of 2 sessions failed.*first: .*second: "):
-        run_namespaces(client, Sessions(tmp_path, None, "training", {}), ["first", "second"])
 
 
 def test_a_worker_with_other_code_is_refused(monkeypatch):

@@ -70,13 +70,14 @@ def plan(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
 def train(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
     """Train all enabled models side by side, one session and one MLflow run each."""
     from quant_pipeline.cli.opened_models import open_models
-    from quant_pipeline.project.cluster import PROCESSES, Sessions, cluster_of, connect, run_namespaces
+    from quant_pipeline.project.cluster import PROCESSES, cluster_of, connect
+    from quant_pipeline.project.cluster_sessions import run_namespaces, sessions_of
     from quant_pipeline.project.model_registry import load_model_registry
 
     with open_models(metadata, env, params) as opened:
         names, where = list(load_model_registry()), cluster_of(opened.parameters) or PROCESSES
-    with connect(where) as client:
-        run_namespaces(client, Sessions(metadata.project_path, env, "training", params), names)
+        with connect(where) as client, sessions_of(opened.configuration, "training") as sessions:
+            run_namespaces(client, sessions, names)
     click.echo(f"trained {', '.join(names)}; what had not changed was kept")
 
 

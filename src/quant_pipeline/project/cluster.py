@@ -1,21 +1,14 @@
-"""A Dask cluster: how it is reached, and how models are trained on it as ordinary sessions, one on a worker.
-
-A session on a worker has its hooks, typed parameters and its own MLflow run, exactly as ``kedro run --namespaces`` on
-this machine. Workers need the project and its data at the same path: a local cluster, or a shared file system.
-"""
+"""A Dask cluster: what names it, how it is reached, and how it fails."""
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from quant_pipeline.common.cores import on_one_core
-from quant_pipeline.common.exceptions import ConfigurationError, ModelError
-from quant_pipeline.common.memory import share_of_memory
-from quant_pipeline.common.progress import track
+from quant_pipeline.common.exceptions import ClusterError, ConfigurationError
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -24,7 +17,8 @@ SECONDS_FOR_AN_ANSWER = 10.0
 """Seconds for which a run waits for a scheduler."""
 SECONDS_FOR_A_WORKER = 60.0
 """Seconds for which it waits for the first worker of that scheduler."""
-
+SECONDS_BETWEEN_LOOKS = 30.0
+"""Seconds of waiting for a result after which it is worth a look whether there are workers at all."""
 
 PROCESSES = 2
 """Processes of a cluster that nothing names."""
@@ -92,8 +86,9 @@ def connect(where: str | int) -> Iterator[Client]:
         When dask.distributed is not installed, the scheduler does not answer, or it has no workers.
     """
     try:
-        import dask
-        from distributed import Client, LocalCluster
+        with _levels_of_logging_yml():
+            import dask
+            from distributed import Client, LocalCluster
     except ImportError as error:
         raise ConfigurationError("a cluster needs dask.distributed: pip install 'quant_pipeline[cluster]'") from error
     if isinstance(where, int):
@@ -119,69 +114,34 @@ def connect(where: str | int) -> Iterator[Client]:
         yield client
 
 
-class Sessions(NamedTuple):
-    """What the sessions of one run have in common.
-
-    Attributes
-    ----------
-    project
-        Folder of the project, the same on every worker.
-    env
-        Environment; None is the default one.
-    pipeline
-        Name of the pipeline.
-    params
-        What ``--params`` says.
-    """
-
-    project: Path
-    env: str | None
-    pipeline: str
-    params: dict[str, Any]
+@contextmanager
+def _levels_of_logging_yml() -> Iterator[None]:
+    """Let the import of dask.distributed, which sets levels of its own, leave those that are set."""
+    whole, client = logging.getLogger("distributed"), logging.getLogger("distributed.client")
+    level = whole.level
+    try:
+        yield
+    finally:
+        if level != logging.NOTSET:
+            whole.setLevel(level)
+        # It logs a traceback of what is raised as well, in one line.
+        client.setLevel(logging.CRITICAL)
 
 
-def run_namespaces(client: Client, sessions: Sessions, namespaces: Sequence[str]) -> None:
-    """Run one pipeline namespace by namespace on the workers of a cluster.
-
-    Parameters
-    ----------
-    client
-        The cluster.
-    sessions
-        What they have in common.
-    namespaces
-        One session each.
-
-    Raises
-    ------
-    ModelError
-        When a session failed; all others have ended, so what they made is kept.
-    """
-    from distributed import as_completed
-
-    futures = {client.submit(run_namespace, sessions, namespace, pure=False): namespace for namespace in namespaces}
-    failures = {}
-    ended = as_completed(list(futures), loop=client.loop)
-    for future in track(ended, f"running {sessions.pipeline} on the cluster", total=len(futures)):
-        error = future.exception()
-        if error is not None:
-            failures[futures[future]] = error
-    if failures:
-        reasons = "; ".join(f"{namespace}: {error}" for namespace, error in sorted(failures.items()))
-        raise ModelError(f"{len(failures)} of {len(futures)} sessions failed, the others are done. {reasons}")
+def scheduler_lost(kept: str) -> ClusterError:
+    """Say that the scheduler ended in the middle; ``kept`` is what is not done again."""
+    return ClusterError(
+        f"the scheduler of the cluster was lost; start it and run the same command again: {kept} that are finished are "
+        "kept"
+    )
 
 
-def run_namespace(sessions: Sessions, namespace: str) -> None:
-    """Run one namespace in this process, as ``kedro run --pipelines … --namespaces …`` does."""
-    from kedro.framework.session import KedroSession
-    from kedro.framework.startup import bootstrap_project
-
-    bootstrap_project(sessions.project)
-    # Its tasks are computed here: the workers of the cluster are taken by the sessions, this one among them.
-    params = sessions.params | {"cluster": None}
-    session = KedroSession.create(sessions.project, env=sessions.env, runtime_params=params, save_on_close=False)
-    with session, share_of_memory(memory_of_task()), on_one_core():
-        session.run(pipeline_names=[sessions.pipeline], namespaces=[namespace])
+def worker_ended(what: str, error: BaseException) -> ClusterError:
+    """Say that a task or a session ended every worker that ran it."""
+    return ClusterError(
+        f"a {what} ended every worker that ran it, most likely because it needs more memory than a worker has; start "
+        f"workers with more (--memory-limit). {error}"
+    )
 
 
 def memory_of_task() -> int | None:

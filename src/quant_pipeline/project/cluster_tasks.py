@@ -23,7 +23,14 @@ from quant_pipeline.common.exceptions import ClusterError
 from quant_pipeline.common.memory import share_of_memory
 from quant_pipeline.common.progress import unreported
 from quant_pipeline.models.panels import files_in_sight
-from quant_pipeline.project.cluster import SECONDS_FOR_A_WORKER, connect, memory_of_task
+from quant_pipeline.project.cluster import (
+    SECONDS_BETWEEN_LOOKS,
+    SECONDS_FOR_A_WORKER,
+    connect,
+    memory_of_task,
+    scheduler_lost,
+    worker_ended,
+)
 from quant_pipeline.project.installation import Installation, this_installation
 
 if TYPE_CHECKING:
@@ -38,8 +45,6 @@ TASKS_IN_ADVANCE = 4
 LOSSES = 5
 """How often what a task needs may be lost with workers before a run gives up."""
 LOST = f"what tasks need was lost with workers {LOSSES} times; see the logs of the workers"
-SECONDS_BETWEEN_LOOKS = 30.0
-"""Seconds of waiting for a result after which it is worth a look whether there are workers at all."""
 
 
 class Packed:
@@ -208,16 +213,10 @@ class _Batch:
             except CancelledError as error:
                 if getattr(error, "reason", "") == "scheduler-connection-lost":
                     self._waiting.clear()
-                    raise ClusterError(
-                        "the scheduler of the cluster was lost; start it and run the same command again: windows, "
-                        "trials and combinations that are finished are kept"
-                    ) from error
+                    raise scheduler_lost("windows, trials and combinations") from error
                 self._send_again()
             except KilledWorker as error:
-                raise ClusterError(
-                    "a task ended every worker that ran it, most likely because it needs more memory than a worker "
-                    f"has; start workers with more (--memory-limit). {error}"
-                ) from error
+                raise worker_ended("task", error) from error
         raise ClusterError(LOST)
 
     def _await(self, future: Future) -> tuple[bytes, Installation]:

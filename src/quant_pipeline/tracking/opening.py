@@ -22,6 +22,7 @@ from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import ConfigurationError, TrackingError
 from quant_pipeline.common.parameters import describe_faults
 from quant_pipeline.common.secret_names import without_secrets
+from quant_pipeline.common.shell_variables import kept_variables
 from quant_pipeline.tracking.batches import BatchedHook
 from quant_pipeline.tracking.dead_runs import tag_runs
 from quant_pipeline.tracking.relocation import ARTIFACTS, follow_project
@@ -103,27 +104,14 @@ def open_tracking(context: KedroContext) -> BatchedHook:
         prepare(uri)
     hook = BatchedHook()
     try:
-        with _shell_as_it_was():
+        # MLflow sets them for child processes.
+        with kept_variables(("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")):
             hook.after_context_created(context)
     except ValidationError as error:
         raise ConfigurationError(
             f"mlflow.yml cannot be used: {describe_faults(error, KedroMlflowConfig)}. Correct it there."
         ) from error
     return hook
-
-
-@contextmanager
-def _shell_as_it_was() -> Iterator[None]:
-    """Take back what MLflow sets for child processes: the next session of this process would read it as the shell's."""
-    names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
-    before = {name: os.environ.get(name) for name in names}
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
 
 
 def _complete_settings(context: KedroContext) -> str:

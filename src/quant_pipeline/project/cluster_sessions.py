@@ -1,0 +1,238 @@
+"""Models trained on a cluster as ordinary sessions, one on a worker.
+
+A session on a worker has its hooks, typed parameters and its own MLflow run, exactly as ``kedro run --namespaces`` on
+this machine. Workers need the project and its data at the same path: a local cluster, or a shared file system. What a
+command has found out by itself goes with the sessions, and what cannot is compared: a worker has a shell, a clock and
+perhaps a folder of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
+
+from quant_pipeline.common.cores import on_one_core
+from quant_pipeline.common.exceptions import ConfigurationError, ModelError
+from quant_pipeline.common.memory import share_of_memory
+from quant_pipeline.common.places import protocol_of
+from quant_pipeline.common.progress import track
+from quant_pipeline.common.shell_variables import kept_variables, set_variables
+from quant_pipeline.project.cluster import (
+    PARAMETER,
+    SECONDS_BETWEEN_LOOKS,
+    memory_of_task,
+    scheduler_lost,
+    worker_ended,
+)
+from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
+from quant_pipeline.project.installation import Installation, this_installation
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+logger = logging.getLogger(__name__)
+
+LEARNED_FROM = ("feature_sets", "label", "market_rules", "models", "split")
+"""Parameters that trainings read."""
+WRITTEN_TO = ("account", "market", "paths")
+"""Globals that say where sessions read and write."""
+RECORDED_IN = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_NAME")
+"""Variables of the shell that say where MLflow records them."""
+
+_one_session = threading.Lock()
+"""Kedro, its hooks and MLflow know one session of a process at a time; a worker may have several threads."""
+
+
+class Sessions(NamedTuple):
+    """What the sessions of one command have in common.
+
+    Attributes
+    ----------
+    project
+        Folder of the project, the same on every worker.
+    env
+        Environment.
+    pipeline
+        Name of the pipeline.
+    params
+        What ``--params`` says, and the session that the environment is at.
+    stated
+        Parameters and globals that have to be the same on the worker, see `stated_by`.
+    shell
+        Variables of the shell, None for those that are not set.
+    mark
+        A file in the folder of the market that workers have to see; None for a market in a bucket.
+    """
+
+    project: Path
+    env: str
+    pipeline: str
+    params: dict[str, Any]
+    stated: dict[str, Any]
+    shell: dict[str, str | None]
+    mark: Path | None
+
+
+@contextmanager
+def sessions_of(loader: ProjectConfigLoader, pipeline: str) -> Iterator[Sessions]:
+    """Say what sessions have in common that run one pipeline as a command would.
+
+    Parameters
+    ----------
+    loader
+        Configuration of the command.
+    pipeline
+        Name of the pipeline.
+    """
+    # Its tasks are computed there: the workers of the cluster are taken by the sessions, this one among them. The
+    # session is the same for all, however late a worker begins.
+    params = loader.runtime_params | {PARAMETER: None, "as_of": str(loader["parameters"]["as_of"])}
+    shell = {name: os.environ.get(name) for name in RECORDED_IN}
+    sessions = Sessions(loader.project, loader.environment, pipeline, params, stated_by(loader), shell, None)
+    folder = loader["globals"]["paths"]["market"]
+    if protocol_of(folder) is not None or not (loader.project / folder).is_dir():
+        yield sessions
+        return
+    mark = loader.project / folder / f".cluster-{uuid4().hex}"
+    mark.touch()
+    try:
+        yield sessions._replace(mark=mark)
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def stated_by(loader: ProjectConfigLoader) -> dict[str, Any]:
+    """Return what a configuration says of trainings, and of where they read and write, by name."""
+    read = {name: loader["parameters"].get(name) for name in LEARNED_FROM}
+    return read | {f"globals:{name}": loader["globals"].get(name) for name in WRITTEN_TO}
+
+
+def run_namespaces(client: Client, sessions: Sessions, namespaces: Sequence[str]) -> None:
+    """Run one pipeline namespace by namespace on the workers of a cluster.
+
+    Parameters
+    ----------
+    client
+        The cluster.
+    sessions
+        What they have in common.
+    namespaces
+        One session each.
+
+    Raises
+    ------
+    ModelError
+        When a session failed; all others have ended, so what they made is kept.
+    ClusterError
+        When the scheduler was lost.
+    """
+    home = this_installation()
+    futures = {
+        client.submit(run_session, home, pickle.dumps((sessions, namespace)), pure=False): namespace
+        for namespace in namespaces
+    }
+    failures: dict[str, list[str]] = {}
+    ended = track(_ended(client, set(futures)), f"running {sessions.pipeline} on the cluster", total=len(futures))
+    for future in ended:
+        error = future.exception()
+        if error is None:
+            home.compare_processor(future.result())
+        else:
+            failures.setdefault(_reason(error), []).append(futures[future])
+    if failures:
+        failed = sum(map(len, failures.values()))
+        others = ", the others are done" if failed < len(futures) else ""
+        reasons = "; ".join(f"{', '.join(sorted(names))}: {reason}" for reason, names in sorted(failures.items()))
+        raise ModelError(f"{failed} of {len(futures)} sessions failed{others}. {reasons}")
+
+
+def _ended(client: Client, waiting: set[Future]) -> Iterator[Future]:
+    """Yield sessions as they end."""
+    from distributed import wait
+
+    while waiting:
+        try:
+            with client.as_current():
+                ended = wait(waiting, timeout=SECONDS_BETWEEN_LOOKS, return_when="FIRST_COMPLETED").done
+        except TimeoutError:
+            if not client.nthreads():
+                logger.warning("the cluster has no workers; the sessions wait for one")
+            continue
+        except CancelledError as error:
+            raise scheduler_lost("models") from error
+        waiting = waiting - ended
+        yield from ended
+
+
+def _reason(error: BaseException) -> str:
+    from distributed import KilledWorker
+
+    return worker_ended("session", error).message if isinstance(error, KilledWorker) else str(error)
+
+
+def run_session(home: Installation, call: bytes) -> Installation:
+    """Run one namespace in this process, as ``kedro run --pipelines … --namespaces …`` does.
+
+    Parameters
+    ----------
+    home
+        Installation of the command.
+    call
+        `Sessions` and the namespace, pickled: another version may have other ones.
+
+    Raises
+    ------
+    ConfigurationError
+        When the worker has other code or other libraries than the command, or does not see its project.
+    """
+    here = this_installation()
+    home.require_same(here)
+    sessions, namespace = pickle.loads(call)  # noqa: S301 - the scheduler of the user hands it over
+    with _one_session, kept_variables(RECORDED_IN):
+        set_variables(sessions.shell)
+        _open_project(sessions, here.host)
+        _run(sessions, namespace)
+    return here
+
+
+def _run(sessions: Sessions, namespace: str) -> None:
+    from kedro.framework.session import KedroSession
+
+    session = KedroSession.create(
+        sessions.project, env=sessions.env, runtime_params=sessions.params, save_on_close=False
+    )
+    with session, share_of_memory(memory_of_task()), on_one_core():
+        session.run(pipeline_names=[sessions.pipeline], namespaces=[namespace])
+
+
+def _open_project(sessions: Sessions, host: str) -> None:
+    """Tell Kedro the project, which has to be the one of the command."""
+    from kedro.framework.project import configure_project, settings
+    from kedro.framework.startup import bootstrap_project
+
+    seen = f"the worker on {host}"
+    remedy = "Let workers see the folder of the command, or train on this machine: --cluster 2"
+    conf = sessions.project / settings.CONF_SOURCE
+    if not conf.is_dir():
+        raise ConfigurationError(f"{seen} has no project in {sessions.project}. {remedy}")
+    if (sessions.project / "pyproject.toml").is_file():
+        bootstrap_project(sessions.project)
+    else:
+        configure_project(Path(__file__).parents[1].name)
+    loader = ProjectConfigLoader(str(conf), sessions.env, runtime_params=sessions.params, **LOADER_OPTIONS)
+    stated = stated_by(loader)
+    differing = [name for name, value in sessions.stated.items() if repr(stated[name]) != repr(value)]
+    if differing:
+        raise ConfigurationError(
+            f"{seen} reads other values of {', '.join(differing)} in {conf} than the command did. {remedy}"
+        )
+    if sessions.mark is not None and not sessions.mark.is_file():
+        raise ConfigurationError(f"{seen} has another folder {sessions.mark.parent} than the command. {remedy}")
