@@ -12,6 +12,7 @@ from quant_pipeline.common.exceptions import ClusterError, ConfigurationError
 
 if TYPE_CHECKING:
     from distributed import Client
+    from distributed.security import Security
 
 SECONDS_FOR_AN_ANSWER = 10.0
 """Seconds for which a run waits for a scheduler."""
@@ -83,7 +84,8 @@ def connect(where: str | int) -> Iterator[Client]:
     Raises
     ------
     ConfigurationError
-        When dask.distributed is not installed, the scheduler does not answer, or it has no workers.
+        When dask.distributed is not installed, certificates that the address needs are not configured, the scheduler
+        does not answer, or it has no workers.
     """
     try:
         with _levels_of_logging_yml():
@@ -100,10 +102,11 @@ def connect(where: str | int) -> Iterator[Client]:
         ):
             yield client
         return
+    security = _security(where)
     try:
-        client = Client(where, timeout=SECONDS_FOR_AN_ANSWER, set_as_default=False)
+        client = Client(where, timeout=SECONDS_FOR_AN_ANSWER, security=security, set_as_default=False)
     except OSError as error:
-        raise ConfigurationError(f"no Dask scheduler answers at {where}; start it, or leave it out") from error
+        raise ConfigurationError(f"no Dask scheduler answers at {where}; start it, or leave it out. {error}") from error
     with client:
         try:
             client.wait_for_workers(1, timeout=SECONDS_FOR_A_WORKER)
@@ -112,6 +115,25 @@ def connect(where: str | int) -> Iterator[Client]:
                 f"the Dask scheduler at {where} has no workers; start some: dask worker {where}"
             ) from error
         yield client
+
+
+def _security(where: str) -> Security:
+    """Read Dask's configuration of encrypted connections, which has to suit an address."""
+    from distributed.security import Security
+
+    settings = "Dask's configuration (distributed.comm.tls, https://distributed.dask.org/en/latest/tls.html)"
+    try:
+        security = Security()
+        certificates = security.get_connection_args("client")["ssl_context"]
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{settings} cannot be used: {error}. Correct it there.") from error
+    if where.startswith("tls://") and certificates is None:
+        raise ConfigurationError(
+            f"{where} needs certificates, and {settings} names none; set ca-file, client.cert and client.key there"
+        )
+    if where.startswith("tcp://") and security.require_encryption:
+        raise ConfigurationError(f"{where} is not encrypted, as {settings} requires; name the scheduler by tls://")
+    return security
 
 
 @contextmanager
