@@ -333,10 +333,13 @@ def test_a_run_reads_sessions_up_to_its_own(tmp_path):
 
 
 @pytest.mark.parametrize("order", [[2, 3, 0, 1], [1, 0, 3, 2]])
-def test_rows_in_another_order_come_back_in_it(tmp_path, order):
-    written = panel(["2020-01-02", "2020-01-03"]).iloc[order]
-    YearlyPanel(str(tmp_path)).save(written)
-    pd.testing.assert_frame_equal(YearlyPanel(str(tmp_path)).load(), written)
+@pytest.mark.parametrize("is_read_lazily", [True, False])
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_rows_in_another_order_come_back_sorted(tmp_path, order, is_read_lazily, kind):
+    written = panel(["2020-01-02", "2020-01-03"]).astype(kind)
+    YearlyPanel(str(tmp_path)).save(written.iloc[order])
+    read = YearlyPanel(str(tmp_path), lazy=is_read_lazily).load()
+    pd.testing.assert_frame_equal(read.read() if is_read_lazily else read, written)
 
 
 def test_instruments_that_come_and_go_are_told_apart(tmp_path):

@@ -111,10 +111,10 @@ NAMES = ["AAA", "AAA", "BBB"]
 @pytest.mark.parametrize(
     ("zone", "stored"),
     [
-        ("America/New_York", ["2020-01-02 05:00", "2020-07-02 04:00", "2020-07-02 20:00"]),
-        ("Asia/Shanghai", ["2020-01-01 16:00", "2020-07-01 16:00", "2020-07-02 07:00"]),
+        ("America/New_York", ["2020-01-02 05:00", "2020-07-02 04:00", "2020-07-02 04:00"]),
+        ("Asia/Shanghai", ["2020-01-01 16:00", "2020-07-01 16:00", "2020-07-01 16:00"]),
         ("UTC", ["2020-01-02", "2020-07-02", "2020-07-02"]),
-        ("+01:00", ["2020-01-01 23:00", "2020-07-01 23:00", "2020-07-02 00:00"]),
+        ("+01:00", ["2020-01-01 23:00", "2020-07-01 23:00", "2020-07-01 23:00"]),
     ],
 )
 def test_a_session_with_a_zone_is_the_day_of_that_zone(tmp_path, kind, is_read_lazily, zone, stored):
@@ -142,17 +142,40 @@ def test_a_run_sees_no_session_that_is_later_in_its_zone(tmp_path, kind):
     ("days", "instruments", "reason"),
     [
         (moments("2020-01-02", "2020-01-03", None), NAMES, "1 rows of a panel have no datetime"),
-        (moments("2020-01-02", None, None, zone="Asia/Tokyo"), NAMES, "2 rows of a panel have no datetime"),
+        (moments(None, None, "2020-01-02 15:00", zone="Asia/Tokyo"), NAMES, "2 rows of a panel have no datetime"),
         (moments("2020-01-02", "2020-01-03", "2020-01-03"), ["AAA", None, "BBB"], "1 rows of a panel have no instr"),
         (moments("2020-01-02", "2020-01-03", "2020-01-03"), [1, 1, 2], "are names; these are integer"),
         (pa.array(["2020-01-02", "2020-01-03", "2020-01-03"]), NAMES, "are dates; these are string"),
         (
             moments("2020-01-02 14:30", "2020-01-02 21:00", "2020-01-02 21:00", zone="America/New_York"),
             NAMES,
-            "1 rows .* another one on the same day of America/New_York, such as AAA on 2020-01-02",
+            "2 of its 2 sessions begin no day of their zone, America/New_York, such as 2020-01-02 09:30",
         ),
+        (
+            moments("2020-01-02", "2020-03-29 23:00", "2020-03-30 23:00", zone="UTC"),
+            NAMES,
+            "2 of its 3 sessions begin no day of their zone, UTC, .* turned to another zone. Write dates",
+        ),
+        (moments("2020-01-02", "2020-01-03", "2020-01-03", zone="Asia/Beijing"), NAMES, "not known here, .*Asia/Beij"),
+        (moments("2020-01-02", "2020-01-02", "2020-01-02"), NAMES, "AAA has two rows on 2020-01-02"),
+        (moments("2020-01-02", "2020-01-02", "2020-01-02"), ["BBB", "AAA", "BBB"], "BBB has two rows on 2020-01-02"),
+        (moments("2020-01-02", "2020-01-02", "2020-01-02", zone="UTC"), NAMES, "AAA has two rows on 2020-01-02"),
+        (moments("2020-01-02", "2020-01-03", "2020-01-03"), [b"AAA", b"AAA", b"B"], "are bytes.*: str.decode"),
     ],
-    ids=["no session", "no session of a zone", "no instrument", "numbers", "texts", "two moments of a day"],
+    ids=[
+        "no session",
+        "no session of a zone",
+        "no instrument",
+        "numbers",
+        "texts",
+        "moments of a day",
+        "midnights of another zone",
+        "an unknown zone",
+        "a row twice",
+        "apart",
+        "twice in a zone",
+        "bytes",
+    ],
 )
 def test_rows_of_no_session_or_no_instrument_are_refused_with_their_file(tmp_path, kind, days, instruments, reason):
     file = by_another_program(tmp_path, kind, days, instruments)
@@ -169,6 +192,20 @@ def test_days_without_a_time_are_sessions(tmp_path, kind):
     assert table.index.tolist() == [
         (pd.Timestamp(day), name) for day, name in zip(days.to_pylist(), NAMES, strict=True)
     ]
+
+
+def test_a_year_without_rows_has_none(tmp_path):
+    by_another_program(tmp_path, pa.float64(), pa.array([], pa.date32()), pa.array([], pa.string()))
+    assert YearlyPanel(str(tmp_path)).load().empty
+
+
+def test_a_level_and_a_column_of_one_name_are_refused_with_their_file(tmp_path):
+    table = panel(["2020-01-02"]).reset_index().set_index("datetime", drop=False)
+    table.to_parquet(tmp_path / "2020.parquet")
+    size = (tmp_path / "2020.parquet").stat().st_size
+    (tmp_path / MANIFEST).write_text(json.dumps({"2020.parquet": {"bytes": size}}))
+    with pytest.raises(Exception, match=r"2020\.parquet is no year .*datetime is a level of the index and a column"):
+        YearlyPanel(str(tmp_path)).load()
 
 
 @pytest.mark.parametrize("levels", [["instrument", "datetime"], ["datetime"], ["instrument"], []])

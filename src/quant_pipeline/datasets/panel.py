@@ -76,7 +76,8 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
         Raises
         ------
         MarketDataError
-            When there is no panel, not all of it, or another process saves one meanwhile.
+            When there is no panel, not all of it, another process saves one meanwhile, or a file is no year of one, see
+            `panel_years.read_year`.
         """
         self._place.fetch()
         stamp = self._stamp_of_manifest()
@@ -88,6 +89,7 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
             return stored if self._lazy else stored.read()
         table = pd.concat([read_year(file) for file in files])
         self._require_manifest(stamp)
+        table = table if table.index.is_monotonic_increasing else table.sort_index()
         table = table if self._as_of is None else cut_at(table, self._as_of, DAY)
         return MemoryPanel(table) if self._lazy else table
 

@@ -19,7 +19,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.common.exceptions import MarketDataError, ModelError
+from quant_pipeline.factors.label_lookup import require_rows
 
 DAY, INSTRUMENT = "datetime", "instrument"
 GROUP_ROWS: Final = 2**16
@@ -64,7 +65,8 @@ def require_index(panel: pd.DataFrame) -> pd.DataFrame:
     if instruments.dtype == "str":
         return panel
     if (kind := pd.api.types.infer_dtype(instruments.astype(object))) not in ("string", "empty"):
-        raise MarketDataError(f"instruments of a panel are names; these are {kind}. Convert them: astype('str')")
+        to = "str.decode('utf-8')" if kind == "bytes" else "astype('str')"
+        raise MarketDataError(f"instruments of a panel are names; these are {kind}. Convert them: {to}")
     return panel.set_axis(index.set_levels(instruments.astype("str"), level=1))
 
 
@@ -84,21 +86,40 @@ def read_year(file: Path) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Rows in the order of the file. A session with a time zone is the day that the zone has then.
+        Rows in the order of the file. A session with a time zone is the day that begins then in this zone.
 
     Raises
     ------
     MarketDataError
-        When a row has no session or no instrument, two rows are of the same, or the index is none of a panel.
+        When a row has no session or no instrument, two rows are of the same, sessions with a time zone begin no day of
+        it, or the index is none of a panel.
     """
-    table = pd.read_parquet(file)
-    levels = [name for name in table.index.names if name is not None]
-    if levels != [DAY, INSTRUMENT] and {DAY, INSTRUMENT} <= {*levels, *table.columns}:
-        table = table.reset_index(level=levels).set_index([DAY, INSTRUMENT])
     try:
-        return require_index(_in_days(table))
-    except MarketDataError as error:
+        table = require_index(_in_days(_with_index(_read(file))))
+        require_rows(table.index, "row")
+    except (MarketDataError, ModelError) as error:
         raise MarketDataError(f"{file} is no year of a panel: {error.message}") from error
+    return table
+
+
+def _read(file: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(file)
+    except KeyError as error:
+        # So do libraries of time zones, and none of a table.
+        raise MarketDataError(
+            f"it has times of a zone that is not known here, {error}; write dates, or times of a zone of the IANA"
+        ) from error
+
+
+def _with_index(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table by sessions and instruments, wherever they stand in it."""
+    levels = [name for name in table.index.names if name is not None]
+    if levels == [DAY, INSTRUMENT] or not {DAY, INSTRUMENT} <= {*levels, *table.columns}:
+        return table
+    if twice := [name for name in levels if name in table.columns]:
+        raise MarketDataError(f"{twice[0]} is a level of the index and a column; take one of the two away")
+    return table.reset_index(level=levels).set_index([DAY, INSTRUMENT])
 
 
 def _in_days(table: pd.DataFrame) -> pd.DataFrame:
@@ -106,20 +127,20 @@ def _in_days(table: pd.DataFrame) -> pd.DataFrame:
     if list(table.index.names) != [DAY, INSTRUMENT]:
         return table
     days = table.index.levels[0]
-    if pd.api.types.infer_dtype(days) == "date":
+    if pd.api.types.infer_dtype(days) in ("date", "empty"):
         # Days as polars and DuckDB write them.
         return table.set_axis(table.index.set_levels(pd.DatetimeIndex(days), level=0))
     if not isinstance(days, pd.DatetimeIndex) or days.tz is None:
         return table
-    local = table.index.get_level_values(0).tz_localize(None).normalize()
-    table = table.set_axis(pd.MultiIndex.from_arrays([local, table.index.get_level_values(1)], names=[DAY, INSTRUMENT]))
-    if (again := table.index.duplicated()).any():
-        day, instrument = table.index[again][0]
+    local = days.tz_localize(None)
+    if (is_within := local != local.normalize()).any():
+        # Midnights of Shanghai, in UTC, are afternoons of the days before.
         raise MarketDataError(
-            f"{again.sum()} rows of a panel are of an instrument that has another one on the same day of {days.tz}, "
-            f"such as {instrument} on {day:%Y-%m-%d}; keep one of them"
+            f"{is_within.sum()} of its {len(days)} sessions begin no day of their zone, {days.tz}, such as "
+            f"{days[is_within][0]}: times that were turned to another zone. Write dates, or times of the zone of the "
+            "exchange (tz_convert)"
         )
-    return table
+    return table.set_axis(table.index.set_levels(local, level=0))
 
 
 def rows_by_year(panel: pd.DataFrame) -> Iterator[tuple[int, slice | npt.NDArray[np.intp]]]:

@@ -83,8 +83,8 @@ class StoredPanel:
         Returns
         -------
         StoredPanel or None
-            None where the years differ in their columns, hold other values than float32, or are not in their order, and
-            where sessions or instruments are not as this project writes them, see `panel_years.read_year`.
+            None where the years differ in their columns, hold other values than float32, are not sorted or have a row
+            twice, and where sessions or instruments are not as this project writes them, see `panel_years.read_year`.
         """
         stamps = [stamp_of(file) for file in files]
         layouts = [pq.read_metadata(file) for file in files]
@@ -230,7 +230,7 @@ def _rows_of(file: Path) -> _Rows | None:
 
 
 def _read_index(files: Sequence[Path]) -> tuple[pd.MultiIndex, list[int]] | None:
-    """Read the index of all years and the first place of each; None when sessions are not in order, or missing."""
+    """Read the index of all years and the first place of each; None when rows are not in order, twice, or missing."""
     days: list[npt.NDArray[np.datetime64]] = []
     sessions: list[npt.NDArray[np.int32]] = []
     coded: list[pa.DictionaryArray] = []
@@ -247,13 +247,21 @@ def _read_index(files: Sequence[Path]) -> tuple[pd.MultiIndex, list[int]] | None
         firsts.append(rows_so_far)
         rows_so_far, days_so_far = rows_so_far + len(rows.sessions), days_so_far + len(rows.days)
     known = sorted(set().union(*(each.dictionary.to_pylist() for each in coded)))
+    places = [_places(each, known) for each in coded]
+    if not all(map(_rise, sessions, places)):
+        return None
     index = pd.MultiIndex(
         levels=[pd.DatetimeIndex(np.concatenate(days)), pd.Index(known, dtype="str")],
-        codes=[np.concatenate(sessions), np.concatenate([_places(each, known) for each in coded])],
+        codes=[np.concatenate(sessions), np.concatenate(places)],
         names=[DAY, INSTRUMENT],
         verify_integrity=False,
     )
     return index, firsts
+
+
+def _rise(sessions: npt.NDArray[np.int32], instruments: npt.NDArray[np.int32]) -> bool:
+    """Return whether every row is of a later session than the one before, or of a later instrument of the same one."""
+    return bool(((sessions[1:] > sessions[:-1]) | (instruments[1:] > instruments[:-1])).all())
 
 
 def _places(coded: pa.DictionaryArray, known: Sequence[str]) -> npt.NDArray[np.int32]:
