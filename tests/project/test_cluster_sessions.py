@@ -9,7 +9,7 @@ from kedro.framework.project import pipelines
 from kedro.framework.startup import bootstrap_project
 
 from quant_pipeline.common.exceptions import ConfigurationError, ModelError, NotReadyError
-from quant_pipeline.project.cluster_sessions import LEARNED_FROM, run_namespaces, run_session, sessions_of
+from quant_pipeline.project.cluster_sessions import LEARNED_FROM, _reason, run_namespaces, run_session, sessions_of
 from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
 from quant_pipeline.project.installation import Installation, this_installation
 from quant_pipeline.project.model_registry import use_config_loader
@@ -81,6 +81,13 @@ def test_records_go_where_the_command_has_them(project, monkeypatch):
     assert os.environ["MLFLOW_EXPERIMENT_NAME"] == "of the worker"
 
 
+def test_a_folder_that_holds_the_configuration_alone_is_a_project(sessions, project):
+    """The package is an installed one then."""
+    (project / "pyproject.toml").unlink()
+    with pytest.raises(NotReadyError):
+        on_worker(sessions)
+
+
 @pytest.mark.parametrize("is_there", [True, False])
 def test_a_worker_without_the_project_is_told_what_it_lacks(sessions, tmp_path, is_there):
     elsewhere = tmp_path / "elsewhere"
@@ -96,6 +103,7 @@ def test_a_worker_without_the_project_is_told_what_it_lacks(sessions, tmp_path, 
     [
         ("local/parameters.yml", "label: {horizon: 3}\n", "label"),
         ("second/globals.yml", SECOND.replace("markets/other", "markets/mine"), "globals:paths"),
+        ("second/globals.yml", f"{SECOND}promotion: gated\nmine: 1\n", "globals:mine, globals:promotion"),
     ],
 )
 def test_a_worker_that_reads_another_configuration_is_refused(sessions, project, file, text, named):
@@ -169,3 +177,9 @@ def test_every_session_that_fails_is_named_with_its_reason(client, sessions):
     )
     with pytest.raises(ModelError, match=told):
         run_namespaces(client, sessions, [MODEL, "nobody"])
+
+
+def test_a_session_that_ends_its_workers_is_a_reason_without_the_names_of_tasks():
+    distributed = pytest.importorskip("distributed")
+    ended = distributed.KilledWorker("run_session-1", "tcp://127.0.0.1:1", 3)
+    assert _reason(ended).startswith("a session ended every worker that ran it, most likely because it needs more")

@@ -158,11 +158,11 @@ def scheduler_lost(kept: str) -> ClusterError:
     )
 
 
-def worker_ended(what: str, error: BaseException) -> ClusterError:
+def worker_ended(what: str) -> ClusterError:
     """Say that a task or a session ended every worker that ran it."""
     return ClusterError(
         f"a {what} ended every worker that ran it, most likely because it needs more memory than a worker has; start "
-        f"workers with more (--memory-limit). {error}"
+        "workers with more (--memory-limit), or see their logs"
     )
 
 

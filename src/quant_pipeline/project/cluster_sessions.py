@@ -42,8 +42,6 @@ logger = logging.getLogger(__name__)
 
 LEARNED_FROM = ("feature_sets", "label", "market_rules", "models", "split")
 """Parameters that trainings read."""
-WRITTEN_TO = ("account", "market", "paths")
-"""Globals that say where sessions read and write."""
 RECORDED_IN = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_NAME")
 """Variables of the shell that say where MLflow records them."""
 
@@ -110,9 +108,12 @@ def sessions_of(loader: ProjectConfigLoader, pipeline: str) -> Iterator[Sessions
 
 
 def stated_by(loader: ProjectConfigLoader) -> dict[str, Any]:
-    """Return what a configuration says of trainings, and of where they read and write, by name."""
+    """Return by name what a configuration says of trainings, and of where they read and write.
+
+    Globals say the latter, and whether a new model scores at once; their session goes with the parameters.
+    """
     read = {name: loader["parameters"].get(name) for name in LEARNED_FROM}
-    return read | {f"globals:{name}": loader["globals"].get(name) for name in WRITTEN_TO}
+    return read | {f"globals:{name}": value for name, value in loader["globals"].items() if name != "as_of"}
 
 
 def run_namespaces(client: Client, sessions: Sessions, namespaces: Sequence[str]) -> None:
@@ -175,7 +176,7 @@ def _ended(client: Client, waiting: set[Future]) -> Iterator[Future]:
 def _reason(error: BaseException) -> str:
     from distributed import KilledWorker
 
-    return worker_ended("session", error).message if isinstance(error, KilledWorker) else str(error)
+    return worker_ended("session").message if isinstance(error, KilledWorker) else str(error)
 
 
 def run_session(home: Installation, call: bytes) -> Installation:
@@ -229,7 +230,8 @@ def _open_project(sessions: Sessions, host: str) -> None:
         configure_project(Path(__file__).parents[1].name)
     loader = ProjectConfigLoader(str(conf), sessions.env, runtime_params=sessions.params, **LOADER_OPTIONS)
     stated = stated_by(loader)
-    differing = [name for name, value in sessions.stated.items() if repr(stated[name]) != repr(value)]
+    names = sorted(stated.keys() | sessions.stated.keys())
+    differing = [name for name in names if repr(stated.get(name)) != repr(sessions.stated.get(name))]
     if differing:
         raise ConfigurationError(
             f"{seen} reads other values of {', '.join(differing)} in {conf} than the command did. {remedy}"

@@ -216,7 +216,7 @@ class _Batch:
                     raise scheduler_lost("windows, trials and combinations") from error
                 self._send_again()
             except KilledWorker as error:
-                raise worker_ended("task", error) from error
+                raise worker_ended("task") from error
         raise ClusterError(LOST)
 
     def _await(self, future: Future) -> tuple[bytes, Installation]:
