@@ -314,11 +314,17 @@ def test_the_password_of_a_study_is_never_shown():
 
 
 def test_a_study_lies_in_the_file_that_is_named_whatever_signs_its_name_has(tmp_path):
-    files = [tmp_path / name / "study.sqlite" for name in ("acc?1", "acc?2", "a%20b", "a#b")]
+    files = [tmp_path / name / "study.sqlite" for name in ("acc?1", "acc?2", "a%20b", "a#b", "{a}")]
     for number, file in enumerate(files):
         OptunaStudy(str(file), "gru").load().optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=number)
-    assert [len(OptunaStudy(str(file), "gru").load().trials) for file in files] == [0, 1, 2, 3]
+    assert [len(OptunaStudy(str(file), "gru").load().trials) for file in files] == [0, 1, 2, 3, 4]
     assert all(file.is_file() for file in files)
+
+
+def test_the_name_of_a_database_of_studies_may_have_braces(tmp_path):
+    dataset = OptunaStudy(f"sqlite:///{tmp_path}/{{a}}.db", "gru", "us")
+    assert (dataset.load().trials, dataset.exists()) == ([], True)
+    assert [file.name for file in tmp_path.iterdir()] == ["{a}.db"]
 
 
 def test_a_study_that_nothing_would_keep_and_one_without_a_file_are_refused(tmp_path):

@@ -93,15 +93,15 @@ class OptunaStudy(AbstractDataset[optuna.Study, optuna.Study]):
         return preview_optional(trials if trials is None else trials.sort_values("value", ascending=False), nrows)
 
     @property
-    def _storage(self) -> str | None:
-        if self._file is None:
-            return self._url
-        return sqlite_url(self._file.resolve())
+    def _storage(self) -> str:
+        url = self._url if self._file is None else sqlite_url(self._file.resolve())
+        # Optuna reads what is in braces as a name of its own.
+        return str(url).replace("{", "{{").replace("}", "}}")
 
     def _exists(self) -> bool:
         if self._file is not None:
             return self._file.is_file()
-        return self._name in optuna.get_all_study_names(str(self._url))
+        return self._name in optuna.get_all_study_names(self._storage)
 
     def _describe(self) -> dict[str, Any]:
         # A URL may carry a password.
