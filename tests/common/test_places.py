@@ -127,6 +127,14 @@ def test_two_slashes_are_one_as_for_datasets_of_kedro(bucket, slashes):
     assert place.path == Place.of(f"{bucket.address}/folder").path
 
 
+def test_names_are_found_in_the_place_alone_whatever_signs_its_name_has(bucket):
+    names = ("a[1]", "a*", "a?", "a[!1]", "a1", "{a}")
+    for name in names:
+        bucket.write(f"{name}/2024/{len(name)}", b"")
+    for name in names:
+        assert Place.of(f"{bucket.address}/{name}").glob("*/?") == [f"2024/{len(name)}"]
+
+
 def test_names_are_found_where_the_place_lies(bucket, tmp_path):
     for name in ("2024-01-02/orders", "2024-01-03/orders", "notes"):
         bucket.write(name, b"")

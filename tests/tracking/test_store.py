@@ -74,11 +74,11 @@ def half_migrated(tmp_path):
 
 
 def test_a_kill_at_any_moment_leaves_no_store_or_a_whole_one(tmp_path):
-    file = tmp_path / "mlflow.db"
+    file = tmp_path / "mlflow[1].db"
     killed = 0
     for moment in (0.0, 0.02, 0.1, 0.2, 0.4, 0.8):
         child = in_a_process(lambda: prepare_store(file))
-        while not (file.exists() or any(tmp_path.glob(".mlflow.db.*"))):
+        while not (file.exists() or any(tmp_path.glob(".mlflow*"))):
             time.sleep(0.005)
         time.sleep(moment)
         os.kill(child, signal.SIGKILL)
@@ -89,7 +89,7 @@ def test_a_kill_at_any_moment_leaves_no_store_or_a_whole_one(tmp_path):
     assert killed >= 1
     prepare_store(file)
     assert experiments(file) == ["Default"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db", "mlflow.db.lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow[1].db", "mlflow[1].db.lock"]
 
 
 def test_two_first_runs_at_once_both_find_a_store_and_say_nothing(tmp_path, capfd):

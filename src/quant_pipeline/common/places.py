@@ -20,6 +20,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -125,7 +126,7 @@ class Place:
         if not self.is_remote:
             return sorted(file.relative_to(self.path).as_posix() for file in self.path.glob(pattern))
         self._files.invalidate_cache()
-        found = self._files.glob(f"{self._root}/{pattern}")
+        found = self._files.glob(f"{escape(self._root)}/{pattern}")
         return sorted(path.removeprefix(self._root).lstrip("/") for path in found)
 
     def fetch(self) -> Path:

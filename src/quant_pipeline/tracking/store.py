@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from datetime import datetime
+from glob import escape
 from pathlib import Path
 
 import mlflow
@@ -71,7 +72,7 @@ def _connect(file: Path) -> sqlite3.Connection:
 
 def _sweep(file: Path) -> None:
     """Remove what killed processes have left; who holds the lock is the only one that may have an unfinished store."""
-    for leftover in file.parent.glob(f".{file.name}.*.tmp*"):
+    for leftover in file.parent.glob(f".{escape(file.name)}.*.tmp*"):
         leftover.unlink()
 
 
