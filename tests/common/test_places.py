@@ -163,6 +163,33 @@ def test_a_password_stands_in_no_message_and_in_no_name_of_a_folder():
         Place.of("ftp://me:secret@desk/../a").path  # noqa: B018
     with pytest.raises(ConfigurationError, match=r"^nowhere://me:\*\*\*@desk/a\?token=\*\*\* is neither"):
         Place.of("nowhere://me:secret@desk/a?token=secret").path  # noqa: B018
+    for address in (
+        "https://secret@desk/a",
+        "https://secret:@desk/a",
+        "s3://desk/a?token=secret",
+        "ftp://me:secret@b/a",
+    ):
+        assert "secret" not in str(Place.of(address).path)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("memory://desk:8020/user/me@REALM/panel", "memory://desk:8020/user/you@REALM/panel"),
+        ("memory://desk:8020/user/me@REALM/panel", "memory://desk:8020/user/me/old@REALM/panel"),
+        ("memory://desk:1/a@z/panel", "memory://desk:2/a@z/panel"),
+        ("s3://desk/a&token=1/panel", "s3://desk/a&token=2/panel"),
+        ("s3://desk/a?token=1", "s3://desk/a?token=2"),
+        ("https://one@desk/a", "https://other@desk/a"),
+        ("ftp://one:secret@desk/a", "ftp://other:secret@desk/a"),
+        ("ftp://me:secret@desk/a@b/c", "ftp://me:secret@desk/b/c"),
+    ],
+)
+def test_two_places_have_two_copies_whatever_is_hidden_of_them(one, other):
+    places = [Place.of(address) for address in (one, other)]
+    assert places[0].path != places[1].path
+    for place in places:
+        assert (place / "a").path == place.path / "a" or "?" in place.address
 
 
 @pytest.mark.parametrize(

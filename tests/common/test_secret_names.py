@@ -10,17 +10,36 @@ from quant_pipeline.common.secret_names import names_a_secret, without_secrets
     [
         ("postgresql+psycopg://me:secret@host:5432/books", "postgresql+psycopg://me:***@host:5432/books"),
         ("nowhere://me:secret@host/a", "nowhere://me:***@host/a"),
-        ("sftp://me:sec@ret@host/a@b:c", "sftp://me:***@host/a@b:c"),
+        ("sftp://me:sec@ret@host/a@b:c", "sftp://me:***@b:c"),
         ("sftp://me:sec/ret@host/a", "sftp://me:***@host/a"),
         ("smb://me@desk:secret@host/a", "smb://me@desk:***@host/a"),
         ("redis://:secret@host/0", "redis://:***@host/0"),
-        ("zip://a.csv::ftp://me:secret@host/b.zip", "zip://a.csv:***@host/b.zip"),
+        ("zip://a.csv::ftp://me:secret@host/b.zip", "zip://a.csv::ftp://me:***@host/b.zip"),
         ("postgresql://host/books?user=me&password=sec@ret&sslmode=require", "postgresql://host/books?user=me&password=***&sslmode=require"),
         ("postgresql://host:5432/books?password=sec@ret", "postgresql://host:5432/books?password=***"),
         ("https://host/a?X-Amz-Credential=k&X-Amz-Signature=secret&X-Amz-Date=1", "https://host/a?X-Amz-Credential=***&X-Amz-Signature=***&X-Amz-Date=1"),
         ("abfs://host/a?sv=1&sig=secret", "abfs://host/a?sv=1&sig=***"),
         ("abfs://host/a?account_key=secret;b=c", "abfs://host/a?account_key=***"),
         ("mssql+pyodbc:///?odbc_connect=DRIVER%3Da%3BPWD%3Dsecret", "mssql+pyodbc:///?odbc_connect=***"),
+        ("mssql+pyodbc:///?odbc_connect=DRIVER={a};PWD=sec&ret;b=c", "mssql+pyodbc:///?odbc_connect=***&***;b=***"),
+        ("sftp://me:sec@ret/sec@host/a", "sftp://me:***@host/a"),
+        ("sftp://me:sec/ret@sec/ret@host/a", "sftp://me:***@host/a"),
+        ("postgresql://me:sec@ret?sec@host/a?sslmode=require", "postgresql://me:***@host/a?sslmode=require"),
+        ("postgresql://me:sec?ret=sec@host/a", "postgresql://me:***"),
+        ("postgresql://host/a?sslmode=require;password=secret", "postgresql://host/a?sslmode=***"),
+        ("https://secret@host/a", "https://***@host/a"),
+        ("https://secret:@host/a", "https://***@host/a"),
+        ("https://secret:x-oauth-basic@host/a", "https://***@host/a"),
+        ("https://host/a?secret", "https://host/a?***"),
+        ("https://host/a#access_token=secret", "https://host/a#access_token=***"),
+        ("jdbc:postgresql://host/a?user=me&password=secret", "jdbc:postgresql://host/a?user=me&password=***"),
+        ("see ftp://me:secret@host/a and ftp://me:secret@host/b", "see ftp://me:***@host/a and ftp://me:***@host/b"),
+        *(
+            (f"https://host/a?{name}=secret&versionId=7", f"https://host/a?{name}=***&versionId=7")
+            for name in (
+                "key", "pass", "passcode", "auth", "authorization", "code", "jwt", "p%61ssword", "credentials_base64",
+            )
+        ),
     ],
 )  # fmt: skip
 def test_passwords_and_secret_parameters_are_hidden(address, shown):
@@ -38,6 +57,13 @@ def test_passwords_and_secret_parameters_are_hidden(address, shown):
         "postgresql://me@host:5432/books?sslmode=verify-full&sslrootcert=/etc/ca.pem",
         "sqlite:////srv/books.sqlite",
         "http://[::1]:5000/",
+        "http://[::1]:5000/a@b/c",
+        "http://host:5000/a@2024/x",
+        "hdfs://namenode:8020/user/me@REALM/panel",
+        "abfs://container@account.dfs.core.windows.net/market",
+        "mongodb://one:27017,other:27017/a@b",
+        "s3://arn:aws:s3:eu-west-1:123:accesspoint/desk/market",
+        "/srv/what?key=of/a",
     ],
 )
 def test_what_is_no_secret_is_shown(address):

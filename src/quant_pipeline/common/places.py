@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from glob import escape
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -194,9 +195,9 @@ class Place:
 
     @property
     def _within(self) -> str:
-        # Names of folders show no password, either.
-        protocol, _, rest = str(self).partition("://")
-        parts = [part for part in rest.split("/") if part]
+        protocol, _, rest = self.address.partition("://")
+        server, *names = rest.split("/")
+        parts = [part for part in (_server_folder(server, protocol), *map(_folder, names)) if part]
         if ".." in parts or not parts:
             raise ConfigurationError(f"{self} names no file or folder below {protocol}://; correct it")
         return "/".join((protocol, *parts))
@@ -309,6 +310,30 @@ def _require_slashes(address: str) -> None:
         f"{without_secrets(f'{protocol}://{root}{rest}')} needs {needed} slashes after {protocol}:, and has {has}. "
         "Correct it, or write a path of this machine without a protocol."
     )
+
+
+def _server_folder(server: str, protocol: str) -> str:
+    """Return a folder's name for the server of an address: one for each user, whatever the password.
+
+    What messages hide of an address says not where a file lies, so names of folders are made of all of it. The user of
+    HTTP may be a token, and stands there by its hash.
+    """
+    user, at, host = server.rpartition("@")
+    if at and "http" in protocol:
+        user = _hash(user)
+    elif ":" in user:
+        user = f"{user.partition(':')[0]}:***"
+    return f"{user}{at}{_folder(host)}"
+
+
+def _folder(name: str) -> str:
+    """Return a folder's name for a name of an address: itself, with a hash in the place of a query."""
+    query = re.search(r"[?&;#][^=]*=", name)
+    return name if query is None else f"{name[: query.start() + 1]}{_hash(name[query.start() :])}"
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:16]
 
 
 def _mirror() -> Path:
