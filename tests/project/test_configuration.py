@@ -198,3 +198,13 @@ tables = st.recursive(
 @given(tables, tables)
 def test_environments_are_merged_as_kedro_merges_them(base, own):
     assert ProjectConfigLoader._soft_merge(base, own) == OmegaConfigLoader._soft_merge(base, own)
+
+
+def test_a_project_may_lie_in_a_folder_whose_name_has_signs_of_a_pattern(project_path, tmp_path):
+    shutil.copytree(project_path / "conf", tmp_path / "a[1] *?" / "conf")
+    here, there = (
+        ProjectConfigLoader(str(project / "conf"), "sim", **LOADER_OPTIONS)
+        for project in (project_path, tmp_path / "a[1] *?")
+    )
+    assert there["globals"]["paths"] == here["globals"]["paths"]
+    assert there.raw_files("catalog") == here.raw_files("catalog") != []

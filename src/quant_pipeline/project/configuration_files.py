@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from fsspec.utils import glob_translate
 from kedro.config import MissingConfigException, OmegaConfigLoader
 from omegaconf import OmegaConf
 
@@ -122,7 +123,10 @@ class ConfigurationFiles(OmegaConfigLoader):
         folder = Path(conf_path).as_posix()
         if not self._fs.isdir(folder):
             raise MissingConfigException(f"There is no folder {folder}")
-        names = {name for pattern in patterns for name in self._fs.glob(f"{folder}/{pattern}")}
+        fits = [re.compile(glob_translate(pattern)).match for pattern in patterns]
+        # Patterns are those of names in the folder; its own name may have the signs of one.
+        root = str(self._fs._strip_protocol(folder)).rstrip("/")
+        names = (name for name in self._fs.find(root) if any(fit(name.removeprefix(f"{root}/")) for fit in fits))
         files = [Path(name) for name in sorted(names) if not (self.ignore_hidden and self._is_hidden(name))]
         found = {file: self._read_file(file) for file in files if self._is_valid_config_path(file)}
         processed_files.update(found)
