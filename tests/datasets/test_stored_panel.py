@@ -126,6 +126,21 @@ def test_a_year_that_is_changed_in_place_and_set_back_in_time_is_refused(dataset
     assert not (tmp_path / FOLDER / "2020.json").exists()
 
 
+@pytest.mark.parametrize("touch", [lambda file: file.chmod(0o600), lambda file: (file.parent / "a").hardlink_to(file)])
+def test_a_year_of_which_only_the_time_of_change_differs_says_what_may_have_changed_it(dataset, tmp_path, touch):
+    stored = dataset.load()
+    touch(tmp_path / "2020.parquet")
+    with pytest.raises(MarketDataError, match=r"under its old time, or was linked or given other rights or attributes"):
+        stored.read(slice(2, 3))
+
+
+def test_a_year_that_was_taken_away_is_refused(dataset, tmp_path):
+    stored = dataset.load()
+    (tmp_path / "2020.parquet").unlink()
+    with pytest.raises(MarketDataError, match=r"2020\.parquet was written again while"):
+        stored.read(slice(2, 3))
+
+
 @pytest.mark.parametrize("is_misread", [False, True])
 def test_a_year_that_is_replaced_while_it_is_read_is_refused(written, dataset, monkeypatch, is_misread):
     stored, read = dataset.load(), stored_panel._read_values

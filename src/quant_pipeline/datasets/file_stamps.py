@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,17 +41,23 @@ def stamp_of(file: Path) -> Stamp:
 def require_unchanged(file: Path, stamp: Stamp) -> None:
     """Check that a file is the one of a panel that is in use.
 
+    A hard link (as some backups make), other rights and attributes change its time of change, too. They look like
+    values that were written in place under the old time; to know better, every file would have to be read whole when
+    its panel is opened.
+
     Raises
     ------
     MarketDataError
         When it was written or changed since, or is gone.
     """
-    try:
-        is_same = stamp_of(file) == stamp
-    except FileNotFoundError:
-        is_same = False
-    if not is_same:
-        raise MarketDataError(
-            f"{file} was written again while the panel was in use; what was read before does not belong to it. "
-            "Run the stage again"
-        )
+    now = None
+    with suppress(FileNotFoundError):
+        now = stamp_of(file)
+    if now == stamp:
+        return
+    what = "was written again"
+    if now is not None and now.but_for_name() == stamp.but_for_name():
+        what += " under its old time, or was linked or given other rights or attributes,"
+    raise MarketDataError(
+        f"{file} {what} while the panel was in use; what was read before may not belong to it. Run the stage again"
+    )

@@ -144,6 +144,7 @@ TYPED = {
     "types with commas": ([ONE, 'date,"decimal(10,2)","decimal(10,2)","decimal(10,2)","decimal(10,2)",int', *BARS], 1),
     **{name: ([ONE, f"{name}{',f8' * 4},i8", *BARS], 1) for name in ("<M8[ns]", "smalldatetime", "Nullable(Date)")},
     **{name: ([ONE, f"{name}{',f64' * 5}", *BARS], 1) for name in ("f64", "#date", "DATE NOT NULL")},
+    "types of R": ([ONE, "<date>" + ",<dbl>" * 5, *BARS], 1),
 }
 
 

@@ -35,7 +35,7 @@ _TYPES = _words(
     "decimal numeric number money int uint integer bigint smallint tinyint long short bool boolean"
 )
 _TYPE = re.compile(
-    rf"#?((?:{'|'.join(sorted(_TYPES))})\d*|[<>]?[fiu]\d\d?)(\s+precision)?(\s*\(.*\)|\s*\[.*\])?(\s+not)?(\s+null)?"
+    rf"[#<]?((?:{'|'.join(sorted(_TYPES))})\d*|[<>]?[fiu]\d\d?)(\s+precision)?(\s*\(.*\)|\s*\[.*\])?(\s+not)?(\s+null)?>?"
 )
 
 _IN_BRACKETS = re.compile(r"(?P<name>.*\S)\s*[(\[{]\s*(?:in\s+)?(?P<unit>[^()\[\]{}]{1,14}?)\s*[)\]}]")
