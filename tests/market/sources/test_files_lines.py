@@ -187,11 +187,14 @@ def test_a_footer_of_a_typed_file_may_begin_like_a_type(tmp_path, form, footer):
     assert reading.rows["footer"].tolist() == [False] * len(BARS) + [True]
 
 
-def test_a_row_of_which_only_the_prices_cannot_be_read_is_refused(tmp_path):
-    (file,) = write(tmp_path, ["\n".join([ONE, *BARS, "2024-13-45,x,x,x,x,100", "2024-06-03,x,x,x,x,x"])])
-    said = [problem.message for problem in read_file(file, tmp_path, AUTO).problems]
-    assert said[0] == "date '2024-13-45' is no date"
+def test_a_row_of_figures_that_cannot_be_read_is_refused(tmp_path):
+    damaged = ["2024-13-45,x,x,x,x,100", "2024-06-03,x,x,x,x,x", "a,l0O,1O2,l02,l03,x", "2024-O6-03,x,x,x,x,x"]
+    (file,) = write(tmp_path, ["\n".join([ONE, *BARS, *damaged])])
+    reading = read_file(file, tmp_path, AUTO)
+    said = [problem.message for problem in reading.problems]
+    assert said[0] == "date '2024-13-45' is no date (and 2 more rows of the file)"
     assert len(said) == 6
+    assert reading.rows["bad"].sum() == len(damaged)
 
 
 @pytest.mark.parametrize("row", ["Total,aaa,,,,,", "Source: a vendor,,,,,,", "Total,a\\b,,,,,"])

@@ -252,7 +252,7 @@ def _decimal(table: pd.DataFrame, raw: RawTable, options: FilesMarketParameters)
 def _rows(table: pd.DataFrame, raw: RawTable, dates: Dates, numbers: dict[str, Numbers]) -> pd.DataFrame:
     """Put what was read into one table, with marks for rows that are no bars or have cells that cannot be read."""
     none = np.zeros(len(table), dtype=bool)
-    footer = _are_no_bars(dates, numbers)
+    footer = _are_no_bars(table, dates, numbers)
     columns: dict[str, Any] = {
         "line": raw.lines.astype("int64"), "date": dates.values, "bad": none, "bad_price": none.copy(),
         "bad_action": none.copy(), "timed": dates.timed, "footer": footer,
@@ -265,10 +265,11 @@ def _rows(table: pd.DataFrame, raw: RawTable, dates: Dates, numbers: dict[str, N
     return pd.DataFrame(columns)
 
 
-def _are_no_bars(dates: Dates, numbers: dict[str, Numbers]) -> np.ndarray:
-    """Mark rows without a date and without prices: footers, and lines of which no cell can be read.
+def _are_no_bars(table: pd.DataFrame, dates: Dates, numbers: dict[str, Numbers]) -> np.ndarray:
+    """Mark rows without a date and without prices: footers, and lines of words in the place of both.
 
-    Such are headers that are repeated, as joined files have them, and lines of types (``date,float``).
+    Such are headers that are repeated, as joined files have them, and lines of types (``date,float64``). Where a date
+    or a price begins with a figure, the row is a bar that is damaged.
     """
     none = dates.unreadable.copy()
     for name in PRICES:
@@ -276,8 +277,12 @@ def _are_no_bars(dates: Dates, numbers: dict[str, Numbers]) -> np.ndarray:
     if not none.any():
         return none
     texts = np.any([numbers[name].unreadable for name in PRICES], axis=0)
-    read = np.any([~np.isnan(column.values) for name, column in numbers.items() if name != "split"], axis=0)
-    return none & ~(texts & read)
+    words = table.loc[none & texts, ["date", *PRICES]].astype("str").fillna("")
+    figures = np.zeros(len(table), dtype=bool)
+    figures[words.index] = np.any([words[name].str.match(r"\W*\d") for name in words], axis=0)
+    for name, column in numbers.items():
+        figures |= ~np.isnan(column.values) & (name != "split")
+    return none & ~(texts & figures)
 
 
 def _texts_of(column: pd.Series) -> pd.Series:
