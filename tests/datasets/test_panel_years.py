@@ -199,6 +199,16 @@ def test_a_year_without_rows_has_none(tmp_path):
     assert YearlyPanel(str(tmp_path)).load().empty
 
 
+@BOTH_KINDS
+def test_a_row_in_two_files_is_refused_with_their_folder(tmp_path, kind):
+    file = by_another_program(tmp_path, kind, moments("2020-01-02", "2020-01-03", "2020-01-03"), NAMES)
+    (tmp_path / "2021.parquet").write_bytes(file.read_bytes())
+    size = {"bytes": file.stat().st_size}
+    (tmp_path / MANIFEST).write_text(json.dumps({"2020.parquet": size, "2021.parquet": size}))
+    with pytest.raises(Exception, match=rf"the panel in {tmp_path} overlap: AAA has two rows on 2020-01-02"):
+        YearlyPanel(str(tmp_path)).load()
+
+
 def test_a_level_and_a_column_of_one_name_are_refused_with_their_file(tmp_path):
     table = panel(["2020-01-02"]).reset_index().set_index("datetime", drop=False)
     table.to_parquet(tmp_path / "2020.parquet")

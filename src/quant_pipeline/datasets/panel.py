@@ -22,7 +22,7 @@ from quant_pipeline.common.places import Place
 from quant_pipeline.datasets.file_stamps import Stamp, stamp_of
 from quant_pipeline.datasets.panel_years import (
     DAY,
-    read_year,
+    read_years,
     require_index,
     rows_by_year,
     schema_of,
@@ -76,8 +76,8 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
         Raises
         ------
         MarketDataError
-            When there is no panel, not all of it, another process saves one meanwhile, or a file is no year of one, see
-            `panel_years.read_year`.
+            When there is no panel, not all of it, another process saves one meanwhile, or files are no years of one,
+            see `panel_years.read_years`.
         """
         self._place.fetch()
         stamp = self._stamp_of_manifest()
@@ -87,9 +87,8 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
         self._require_manifest(stamp)
         if stored is not None:
             return stored if self._lazy else stored.read()
-        table = pd.concat([read_year(file) for file in files])
+        table = read_years(files)
         self._require_manifest(stamp)
-        table = table if table.index.is_monotonic_increasing else table.sort_index()
         table = table if self._as_of is None else cut_at(table, self._as_of, DAY)
         return MemoryPanel(table) if self._lazy else table
 

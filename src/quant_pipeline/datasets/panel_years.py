@@ -8,7 +8,7 @@ find none in these columns.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any, Final
@@ -100,6 +100,22 @@ def read_year(file: Path) -> pd.DataFrame:
     except (MarketDataError, ModelError) as error:
         raise MarketDataError(f"{file} is no year of a panel: {error.message}") from error
     return table
+
+
+def read_years(files: Sequence[Path]) -> pd.DataFrame:
+    """Read years by pandas, see `read_year`, and sort their rows.
+
+    Raises
+    ------
+    MarketDataError
+        When a file is no year of a panel, or two files have a row of the same session and instrument.
+    """
+    table = pd.concat([read_year(file) for file in files])
+    try:
+        require_rows(table.index, "row")
+    except ModelError as error:
+        raise MarketDataError(f"files of the panel in {files[0].parent} overlap: {error.message}") from error
+    return table if table.index.is_monotonic_increasing else table.sort_index()
 
 
 def _read(file: Path) -> pd.DataFrame:
