@@ -4,11 +4,13 @@ import sys
 
 from quant_pipeline.common.collection import collect_rarely
 from quant_pipeline.common.interruption import end_on_interrupt, is_command
+from quant_pipeline.common.openmp import let_waiting_threads_sleep
 
 if is_command():
     # Before the imports that take long.
     end_on_interrupt()
     collect_rarely()
+    let_waiting_threads_sleep()
 
 from quant_pipeline.pipelines.readiness import ReadinessHooks
 from quant_pipeline.pipelines.results import ResultHooks
