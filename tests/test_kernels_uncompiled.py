@@ -10,6 +10,7 @@ from tests.helpers.tracing import tracing_environment
 # In one process: its start takes longer than most of these.
 SUITES = [
     "tests/evaluation/test_factor_scores.py",
+    "tests/evaluation/test_information_coefficient.py",
     "tests/factors/test_kernels.py",
     "tests/factors/test_processors.py",
     "tests/factors/test_sorted_panel.py",

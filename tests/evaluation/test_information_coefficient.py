@@ -154,6 +154,17 @@ def test_two_scores_of_a_row_and_levels_in_another_order_are_refused(other):
         information_coefficients(*((scores, swapped) if other else (swapped, scores)))
 
 
+def test_levels_in_another_order_are_known_by_their_names_where_dates_are_texts():
+    index = pd.MultiIndex.from_product([list("ABC"), ["2020-01-06", "2020-01-07"]], names=["symbol", "datetime"])
+    with pytest.raises(ModelError, match=r"scores are indexed \(symbol, datetime\)"):
+        information_coefficients(pd.Series(range(6), index), pd.Series(range(6), index))
+
+
+def test_ranks_of_many_names_are_counted_exactly():
+    scores = series([range(2_000)], "score")
+    assert information_coefficients(scores, scores)["rank_ic"].tolist() == [1.0]
+
+
 @pytest.mark.parametrize("names", [(None, None), ("symbol", "datetime")])
 def test_levels_in_another_order_are_known_by_their_type_too(names):
     scores = series([[1, 2, 3]], "score")
@@ -170,6 +181,8 @@ def test_rows_of_no_session_or_of_no_instrument_may_come_twice(missing):
     scores = pd.concat([known, pd.Series([4.0, 4.0], none)])
     pd.testing.assert_frame_equal(information_coefficients(scores, known), information_coefficients(known, known))
     pd.testing.assert_frame_equal(information_coefficients(known, scores), information_coefficients(known, known))
+    of_none = scores.where(scores.index.isin(known.index), -scores * 100)
+    pd.testing.assert_frame_equal(information_coefficients(scores, of_none), information_coefficients(known, known))
 
 
 def test_a_row_twice_is_named_when_dates_are_texts():

@@ -77,8 +77,8 @@ class LabelledRows:
     def __init__(self, index: pd.MultiIndex, labels: pd.Series) -> None:
         require_rows(index, "score")
         found = labels if labels.index is index else labels_of_rows(index, labels)
-        label, days = found.to_numpy(dtype=np.float64, na_value=np.nan), index.codes[0]
-        places = np.flatnonzero((days >= 0) & ~np.isnan(label))
+        label, (days, instruments) = found.to_numpy(dtype=np.float64, na_value=np.nan), index.codes
+        places = np.flatnonzero((days >= 0) & (instruments >= 0) & ~np.isnan(label))
         if (np.diff(days[places]) < 0).any():
             places = places[np.argsort(days[places], kind="stable")]
         days = days[places]

@@ -91,8 +91,8 @@ def require_order(index: pd.MultiIndex, what: str) -> None:
     ModelError
         When it has another number of levels, or these in another order.
     """
-    is_pair = index.nlevels == 2
-    if not is_pair or index.names[0] == "instrument" or pd.api.types.is_datetime64_any_dtype(index.levels[1]):
+    is_swapped = index.names[0] == "instrument" or index.names[-1] == "datetime"
+    if index.nlevels != 2 or is_swapped or pd.api.types.is_datetime64_any_dtype(index.levels[1]):
         found = ", ".join(map(str, index.names))
         raise ModelError(f"{what} are indexed ({found}); index them (datetime, instrument)")
 

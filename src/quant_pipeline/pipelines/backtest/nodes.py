@@ -1,5 +1,6 @@
 """Nodes of the backtest: one exact backtest for each combination of models."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple, assert_never
 
 import pandas as pd
@@ -36,6 +37,10 @@ COMPARED = (
     "information_ratio",
 )
 """Measures by which combinations are compared, see `evaluation.performance`."""
+
+
+_TABLES = ("fills", "events", "positions")
+"""Records of a backtest that tables are made of."""
 
 
 class _Traded(NamedTuple):
@@ -131,7 +136,8 @@ def backtest_combinations(
                 result = run_backtest(scores, market, rules.strategy, rules.cost_rules, cash)
             case unknown:
                 assert_never(unknown)
-        return _Traded(result, combinations.labelled(scores).coefficients(scores))
+        kept = result if name == ensemble.default else _without_tables(result)
+        return _Traded(kept, combinations.labelled(scores).coefficients(scores))
 
     def measure(name: str, traded: _Traded) -> _Measured:
         nav, performance = measure_backtest(traded.result, benchmark, rules.market_rules.risk_free_rate)
@@ -155,6 +161,12 @@ def backtest_combinations(
     comparison = pd.DataFrame([each.row for each in measured.values()])
     combination_nav = pd.concat(curves, ignore_index=True)[["date", "combination", "nav"]]
     return shown.nav, default.trades, default.positions, shown.performance, comparison, combination_nav, facts
+
+
+def _without_tables(result: BacktestResult) -> BacktestResult:
+    """Let go of fills, events and positions, of which nothing reads the tables: a gigabyte of twelve large accounts."""
+    records = result.records
+    return replace(result, records=records._replace(**{name: getattr(records, name)[:0].copy() for name in _TABLES}))
 
 
 def draw_backtest(
