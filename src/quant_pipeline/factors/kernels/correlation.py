@@ -116,7 +116,7 @@ def _spearman(score, bits, n, distances, first, label_squares, space):
         distance, of_labels = k + stop - n, 0
         squares += (stop - k) * distance * distance
         for j in range(k, stop):
-            of_labels += np.int64(distances[first + place_of(entries[half, j])])
+            of_labels += int(distances[first + place_of(entries[half, j])])
         cross += distance * of_labels
         k = stop
     return _divided(float(cross), float(squares), label_squares)
