@@ -70,7 +70,12 @@ def test_a_server_has_no_file():
         "mssql+pyodbc:///?odbc_connect=DRIVER%3D%7BX%7D",
         "oracle+oracledb://trader:pw@host:1521/?service_name=studies",
         "mysql+pymysql://trader@host/?read_default_file=~/.my.cnf",
+        "postgresql+psycopg://trader@tenant:pw@host/studies",
+        "postgresql+psycopg://trader@tenant@host/studies",
+        "postgresql+psycopg://trader@host/a@b",
+        "postgresql+psycopg://trader:pw@host:5432/a%40b",
         "sqlite:////srv/a@b@c.db",
+        "sqlite:////srv/a:b@c@d.db",
     ],
 )
 def test_a_server_knows_by_itself_which_database_is_meant(address):
@@ -106,6 +111,9 @@ def test_what_sqlite_would_forget_or_lose_sight_of_is_refused(address, fault):
         "postgresql+psycopg://desk:pass@secret@host/studies",
         "postgresql+psycopg://desk:pass@se/secret@host/studies",
         "postgresql+psycopg://desk:pass?secret@secret@host/studies",
+        "postgresql+psycopg://desk:pass?pass@se/secret@host/studies",
+        "postgresql+psycopg://desk@tenant:pass@secret@host/studies",
+        "postgresql+psycopg://desk@host:5432/a@secret",
         "postgresql+psycopg://desk:secret@host:PORT/studies",
         "postgresql+psycopg://desk:secret@[::1/studies",
     ],
@@ -115,7 +123,7 @@ def test_a_url_that_cannot_be_read_is_refused_without_any_part_of_its_password(a
         read_url(address, "a ledger")
     assert refused.value.message == (
         "a ledger cannot lie at postgresql+psycopg://…, which cannot be read as a URL. Write @ : / ? # and % in its "
-        "user and password as %40 %3A %2F %3F %23 and %25, and its port as a number."
+        "user, password and database as %40 %3A %2F %3F %23 and %25, and its port as a number."
     )
     assert refused.value.__cause__ is None
     assert refused.value.__context__ is None

@@ -200,6 +200,8 @@ def test_two_places_have_two_copies_whatever_is_hidden_of_them(one, other):
         ("file:/data/us", "file:///data/us needs three slashes after file:, and has one"),
         ("s3:/desk/us", "s3://desk/us needs two slashes after s3:, and has one"),
         ("ftp:/me:secret@desk/us", "ftp://me:***@desk/us needs two slashes after ftp:, and has one"),
+        ("s3:/me:1/secret@desk/us", "s3://me:***@desk/us needs two slashes after s3:, and has one"),
+        ("file://me:secret@desk/us", "file:///me:***@desk/us needs three slashes after file:, and has two"),
     ],
 )
 def test_an_address_with_too_few_slashes_is_no_folder_of_another_name(address, meant):

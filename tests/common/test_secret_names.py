@@ -33,6 +33,21 @@ from quant_pipeline.common.secret_names import names_a_secret, without_secrets
         ("https://host/a?secret", "https://host/a?***"),
         ("https://host/a#access_token=secret", "https://host/a#access_token=***"),
         ("jdbc:postgresql://host/a?user=me&password=secret", "jdbc:postgresql://host/a?user=me&password=***"),
+        *(
+            (f"{protocol}://me:{digits}{sign}secret@host/a", f"{protocol}://me:***@host/a")
+            for protocol in ("postgresql+psycopg", "mssql+pyodbc", "s3", "ftp", "nowhere")
+            for digits in ("", "1", "12345")
+            for sign in "/?#"
+        ),
+        ("mongodb://one:27017,other:27017/a@b", "mongodb://one:***@b"),
+        ("clickhouse+http://me:1/secret@host/a", "clickhouse+http://***@host/a"),
+        ("HTTPS://secret@host/a", "HTTPS://***@host/a"),
+        ("jdbc:sqlserver://host;user=me;password=secret", "jdbc:sqlserver://host;user=me;password=***"),
+        ("mssql://host:1433;UID=me;PWD=sec;ret", "mssql://host:1433;UID=me;PWD=***"),
+        ("nowhere://host/a;b=1;c=2;password=secret", "nowhere://host/a;b=1;c=2;password=***"),
+        ("nowhere://host/a;b=1?password=secret", "nowhere://host/a;b=1?password=***"),
+        ("nowhere://host/a;b=1?c=secret&mode=2", "nowhere://host/a;b=1?c=***&mode=2"),
+        ("/srv/a;b=1;password=secret", "/srv/a;b=1;password=***"),
         ("see ftp://me:secret@host/a and ftp://me:secret@host/b", "see ftp://me:***@host/a and ftp://me:***@host/b"),
         *(
             (f"https://host/a?{name}=secret&versionId=7", f"https://host/a?{name}=***&versionId=7")
@@ -61,7 +76,9 @@ def test_passwords_and_secret_parameters_are_hidden(address, shown):
         "http://host:5000/a@2024/x",
         "hdfs://namenode:8020/user/me@REALM/panel",
         "abfs://container@account.dfs.core.windows.net/market",
-        "mongodb://one:27017,other:27017/a@b",
+        "mongodb://me@one:27017,other:27017/a",
+        "postgresql://host:5432/books",
+        "nowhere://host/a;b=1;c=2?mode=3",
         "s3://arn:aws:s3:eu-west-1:123:accesspoint/desk/market",
         "/srv/what?key=of/a",
     ],

@@ -73,8 +73,8 @@ def read_url(address: str, what: str) -> sa.URL:
         url = None
     if url is None or _is_misread(url, address):
         raise ConfigurationError(
-            f"{what} cannot lie at {protocol}://…, which cannot be read as a URL. Write @ : / ? # and % in its user "
-            "and password as %40 %3A %2F %3F %23 and %25, and its port as a number."
+            f"{what} cannot lie at {protocol}://…, which cannot be read as a URL. Write @ : / ? # and % in its user, "
+            "password and database as %40 %3A %2F %3F %23 and %25, and its port as a number."
         )
     if dialect.is_async:
         raise ConfigurationError(
@@ -85,9 +85,14 @@ def read_url(address: str, what: str) -> sa.URL:
 
 
 def _is_misread(url: sa.URL, address: str) -> bool:
-    """Return whether an ``@`` of the password was taken for the one that ends it."""
-    is_server = url.get_backend_name() != "sqlite"
-    return is_server and (address.partition("?")[0].count("@") > 1 or "@" in (url.host or ""))
+    """Return whether the password may end elsewhere than at the first ``@`` after its colon, where SQLAlchemy ends it.
+
+    A user may hold an ``@``, ``user@tenant``, and without a password so may the name of a database.
+    """
+    user, _, others = address.partition("://")[2].partition(":")
+    password, _, server = others.partition("@")
+    is_port = "@" in user and "/" in password
+    return url.password is not None and (is_port or "@" in server.partition("?")[0])
 
 
 def lasting_database(address: str, what: str) -> str | None:

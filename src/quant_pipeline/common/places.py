@@ -304,10 +304,11 @@ def _require_slashes(address: str) -> None:
     if found is None:
         return
     protocol, rest = found.groups()
-    needed, root = ("three", "/") if protocol in LOCAL else ("two", "")
+    needed, slashes = ("three", "///") if protocol in LOCAL else ("two", "//")
     has = "two" if found.re is _NO_ROOT else "one"
+    shown = without_secrets(f"{protocol}://{rest}").removeprefix(f"{protocol}://")
     raise ConfigurationError(
-        f"{without_secrets(f'{protocol}://{root}{rest}')} needs {needed} slashes after {protocol}:, and has {has}. "
+        f"{protocol}:{slashes}{shown} needs {needed} slashes after {protocol}:, and has {has}. "
         "Correct it, or write a path of this machine without a protocol."
     )
 

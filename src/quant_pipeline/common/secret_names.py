@@ -16,6 +16,8 @@ _HARMLESS_VALUE = re.compile(r"[\w.:/+,-]*")
 _BEGINS = re.compile(r"(?:^|(?<=::)|(?<=[\s\"'(<]))(?:jdbc:)?[A-Za-z][\w+.-]*://")
 _PAIR = re.compile(r"(?<=[?&;#])([^=&;?#]+)=([^&]*)")
 _BARE = re.compile(r"(?<=[?&])[^=&;?#]+(?=[&;#]|$)")
+_WITH_PORTS = ("http", "https", "hdfs", "webhdfs")
+"""Protocols in which what follows the first colon is a port although an ``@`` comes later, in a path."""
 _HOSTS = re.compile(r"(?:(?:\[[^\]]*\]|[^:@,]*)(?::\d{0,5})?(?:,|$))*")
 
 
@@ -49,9 +51,9 @@ def _without_secrets(part: str) -> str:
     query = min((rest.index(sign) for sign in "?#" if sign in rest), default=len(rest))
     has_user = "@" in rest
     rest = _without_pairs(rest, query)
-    is_web = "http" in protocol
+    is_web = "http" in protocol.lower()
     if has_user:
-        rest = _without_user(rest, is_web)
+        rest = _without_user(rest, is_web, protocol.lower() in _WITH_PORTS)
     if is_web or "=***" in rest:
         rest = _BARE.sub("***", rest)
     return f"{protocol}://{rest}{'::' * is_chained}"
@@ -65,20 +67,27 @@ def _without_pairs(rest: str, query: int) -> str:
         is_secret = _NAMES.search(letters) is not None or _IN_QUERIES.search(letters) is not None
         if found.start() > query:
             is_secret = is_secret or not _HARMLESS.fullmatch(letters) or not _HARMLESS_VALUE.fullmatch(found[2])
-        return f"{found[1]}=***" if is_secret else found[0]
+        if is_secret:
+            return f"{found[1]}=***"
+        value, *others = re.split(r"(?=[;?#])", found[2], maxsplit=1)
+        return f"{found[1]}={value}" + "".join(
+            _without_pairs(other, query - found.end() + len(other)) for other in others
+        )
 
     return _PAIR.sub(shown, rest)
 
 
-def _without_user(rest: str, is_web: bool) -> str:
+def _without_user(rest: str, is_web: bool, has_port: bool) -> str:
     """Hide the password of an address, which may hold ``@``, ``/`` and ``?`` that should have been ``%40`` and so on.
 
     What names the server ends at a slash. It has a password where it has a colon before its last ``@``, or one that is
-    followed by no port: the password goes on beyond the slash.
+    followed by no port: the password goes on beyond the slash. What looks like a port may begin a password, too, unless
+    the protocol is one of ports.
     """
     server = re.split(r"[/?#]", rest, maxsplit=1)[0]
     user, at, host = server.rpartition("@")
-    if ":" not in user and _HOSTS.fullmatch(host):
+    has_password = ":" in host and not has_port and "@" in rest[len(server) :]
+    if ":" not in user and _HOSTS.fullmatch(host) and not has_password:
         return f"***@{rest[len(user) + 1 :]}" if at and is_web else rest
     begin = "***" if is_web else f"{rest.partition(':')[0]}:***"
     return begin + (rest[rest.rindex("@") :] if "@" in rest else "")
