@@ -131,6 +131,15 @@ def test_a_session_with_a_zone_is_the_day_of_that_zone(tmp_path, kind, is_read_l
 
 
 @BOTH_KINDS
+def test_a_day_that_begins_at_one_is_a_session(tmp_path, kind):
+    """In Sao Paulo, 2018-11-04 had no hour from midnight on."""
+    days = moments("2018-11-02 03:00", "2018-11-04 03:00", "2018-11-04 03:00", zone="America/Sao_Paulo")
+    by_another_program(tmp_path, kind, days, NAMES)
+    found = YearlyPanel(str(tmp_path)).load().index.get_level_values("datetime")
+    assert [f"{day:%Y-%m-%d %H:%M}" for day in found] == ["2018-11-02 00:00", "2018-11-04 00:00", "2018-11-04 00:00"]
+
+
+@BOTH_KINDS
 def test_a_run_sees_no_session_that_is_later_in_its_zone(tmp_path, kind):
     days = moments("2020-01-01 16:00", "2020-01-02 16:00", "2020-01-02 16:00", zone="Asia/Shanghai")
     by_another_program(tmp_path, kind, days, NAMES)

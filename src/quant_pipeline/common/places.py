@@ -316,8 +316,7 @@ def _require_slashes(address: str) -> None:
 def _server_folder(server: str, protocol: str) -> str:
     """Return a folder's name for the server of an address: one for each user, whatever the password.
 
-    What messages hide of an address says not where a file lies, so names of folders are made of all of it. The user of
-    HTTP may be a token, and stands there by its hash.
+    The user of HTTP may be a token, and stands there by its hash.
     """
     user, at, host = server.rpartition("@")
     if at and "http" in protocol:
@@ -328,9 +327,14 @@ def _server_folder(server: str, protocol: str) -> str:
 
 
 def _folder(name: str) -> str:
-    """Return a folder's name for a name of an address: itself, with a hash in the place of a query."""
+    """Return a folder's name for a name of an address: itself, with a hash in the place of a secret.
+
+    What messages hide of an address says not where a file lies, so that two places with one text have two folders.
+    """
     query = re.search(r"[?&;#][^=]*=", name)
-    return name if query is None else f"{name[: query.start() + 1]}{_hash(name[query.start() :])}"
+    if query is None or without_secrets(name) == name:
+        return name
+    return f"{name[: query.start() + 1]}{_hash(name[query.start() :])}"
 
 
 def _hash(text: str) -> str:

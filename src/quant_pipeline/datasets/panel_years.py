@@ -148,8 +148,10 @@ def _in_days(table: pd.DataFrame) -> pd.DataFrame:
         return table.set_axis(table.index.set_levels(pd.DatetimeIndex(days), level=0))
     if not isinstance(days, pd.DatetimeIndex) or days.tz is None:
         return table
-    local = days.tz_localize(None)
-    if (is_within := local != local.normalize()).any():
+    local = days.tz_localize(None).normalize()
+    # Where clocks go forward at midnight, a day begins at one.
+    begins = local.tz_localize(days.tz, ambiguous=np.ones(len(days), dtype=bool), nonexistent="shift_forward")
+    if (is_within := days != begins).any():
         # Midnights of Shanghai, in UTC, are afternoons of the days before.
         raise MarketDataError(
             f"{is_within.sum()} of its {len(days)} sessions begin no day of their zone, {days.tz}, such as "

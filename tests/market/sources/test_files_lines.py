@@ -1,10 +1,8 @@
 """Titles, headers, ends of lines and quotation marks of market files: no bar is lost and no cell moves."""
 
-import pandas as pd
 import pytest
 
 from quant_pipeline.market.sources.files import FilesMarketParameters
-from quant_pipeline.market.sources.files.observation import observe
 from quant_pipeline.market.sources.files.parsing import read_file
 from tests.helpers.bar_texts import HEADER, rows
 from tests.helpers.files_together import AUTO, PLAIN, read_files, require_alone_and_together, write
@@ -129,87 +127,6 @@ def test_a_line_of_dashes_below_the_header_is_no_line_of_instruments(tmp_path, l
     reading = read_file(file, tmp_path, AUTO)
     assert set(reading.rows["instrument"]) == {"AAA"}
     assert reading.rows["date"].notna().sum() == len(rows())
-
-
-BARS = [f"{row.split(',')[0]},{100 + k},{101 + k},{99 + k},{100.5 + k},100" for k, row in enumerate(rows())]
-ONE, ONE_TYPES = "date,open,high,low,close,volume", "date,float,float,float,float,int"
-MANY = [line.replace(",", f",{name},", 1) for line in BARS for name in ("AAA", "BBB")]
-MANY_TYPES = "datetime64[ns],varchar(8),double precision,double precision,DECIMAL(18),Float64,BIGINT"
-TYPED = {
-    "one instrument": ([ONE, ONE_TYPES, *BARS], 1),
-    "one type": ([ONE, "date,float,float,float,float,float", *BARS], 1),
-    "types above": ([ONE_TYPES, ONE, *BARS], 0),
-    "types in the middle": ([ONE, *BARS[:9], ONE_TYPES, *BARS[9:]], 1),
-    "many instruments": ([ONE.replace(",", ",symbol,", 1), MANY_TYPES, *MANY], 1),
-    "types with commas": ([ONE, 'date,"decimal(10,2)","decimal(10,2)","decimal(10,2)","decimal(10,2)",int', *BARS], 1),
-    **{name: ([ONE, f"{name}{',f8' * 4},i8", *BARS], 1) for name in ("<M8[ns]", "smalldatetime", "Nullable(Date)")},
-    **{name: ([ONE, f"{name}{',f64' * 5}", *BARS], 1) for name in ("f64", "#date", "DATE NOT NULL")},
-    "types of R": ([ONE, "<date>" + ",<dbl>" * 5, *BARS], 1),
-}
-
-
-@pytest.mark.parametrize(("lines", "n_left_out"), TYPED.values(), ids=TYPED)
-def test_a_line_of_types_is_no_bar_and_names_no_instrument(tmp_path, lines, n_left_out):
-    write(tmp_path, ["\n".join(lines) + "\n"])
-    seen = observe(tmp_path, AUTO)
-    is_of_many = "symbol" in lines[0]
-    assert seen.problems == []
-    assert set(seen.rows["instrument"]) == ({"AAA", "BBB"} if is_of_many else {"AAA"})
-    assert (seen.findings["check"] == "footer").sum() == n_left_out
-    prices = sorted(float(line.split(",")[-2]) for line in (MANY if is_of_many else BARS))
-    assert set(seen.rows["close"]) <= set(prices)
-    assert len(seen.rows) > 0.9 * len(prices)
-
-
-@pytest.mark.parametrize("label", ["Ticker", "Symbol", ""])
-def test_a_ticker_that_is_called_like_a_type_is_an_instrument(tmp_path, label):
-    (file,) = write(tmp_path, ["\n".join([ONE, f"{label},REAL,REAL,REAL,REAL,REAL", *BARS])])
-    assert set(read_file(file, tmp_path, AUTO).rows["instrument"]) == {"REAL"}
-
-
-@pytest.mark.parametrize("name", ["REAL", "INT.L", "TEXT"])
-def test_instruments_of_repeated_fields_may_be_called_like_types(tmp_path, name):
-    header = ONE + ONE.removeprefix("date")
-    lines = [f"{bar},{bar.split(',', 1)[1]}" for bar in BARS]
-    (file,) = write(tmp_path, ["\n".join([header, f"Date{f',{name}' * 5}{',LONG' * 5}", *lines])])
-    assert set(read_file(file, tmp_path, AUTO).rows["instrument"]) == {name, "LONG"}
-
-
-@pytest.mark.parametrize("footer", ["Date of export: 2024-06-30", "Text", "Time: 12:00", "Real-time data by a vendor"])
-@pytest.mark.parametrize("form", ["parquet", "xlsx"])
-def test_a_footer_of_a_typed_file_may_begin_like_a_type(tmp_path, form, footer):
-    cells = [[day, *map(float, numbers)] for day, *numbers in (bar.split(",") for bar in BARS)]
-    table = pd.DataFrame([*cells, [footer, *[None] * 5]], columns=ONE.split(","))
-    file = tmp_path / f"AAA.{form}"
-    table.to_parquet(file) if form == "parquet" else table.to_excel(file, index=False)
-    reading = read_file(file, tmp_path, AUTO)
-    assert (reading.broken, reading.problems) == (None, [])
-    assert reading.rows["footer"].tolist() == [False] * len(BARS) + [True]
-
-
-def test_a_row_of_figures_that_cannot_be_read_is_refused(tmp_path):
-    damaged = ["2024-13-45,x,x,x,x,100", "2024-06-03,x,x,x,x,x", "a,l0O,1O2,l02,l03,x", "2024-O6-03,x,x,x,x,x"]
-    (file,) = write(tmp_path, ["\n".join([ONE, *BARS, *damaged])])
-    reading = read_file(file, tmp_path, AUTO)
-    said = [problem.message for problem in reading.problems]
-    assert said[0] == "date '2024-13-45' is no date (and 2 more rows of the file)"
-    assert len(said) == 6
-    assert reading.rows["bad"].sum() == len(damaged)
-
-
-@pytest.mark.parametrize("row", ["Total,aaa,,,,,", "Source: a vendor,,,,,,", "Total,a\\b,,,,,"])
-def test_what_a_line_without_a_date_names_is_no_instrument(tmp_path, row):
-    write(tmp_path, ["\n".join([ONE.replace(",", ",symbol,", 1), *MANY, row]) + "\n"])
-    seen = observe(tmp_path, AUTO)
-    assert seen.problems == []
-    assert set(seen.rows["instrument"]) == {"AAA", "BBB"}
-    assert (seen.findings["check"] == "footer").sum() == 1
-
-
-def test_a_bar_whose_date_cannot_be_read_is_refused_for_its_date_alone(tmp_path):
-    write(tmp_path, ["\n".join([ONE.replace(",", ",symbol,", 1), *MANY, "2024-13-45,aaa,1,1,1,1,1"]) + "\n"])
-    (problem,) = observe(tmp_path, AUTO).problems
-    assert str(problem) == f"AAA.csv, row {len(MANY) + 2}, aaa: date '2024-13-45' is no date"
 
 
 @pytest.mark.parametrize("name", ["timestamp", "Timestamp"])

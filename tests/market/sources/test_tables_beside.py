@@ -4,8 +4,6 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.common.exceptions import MarketDataError
-from quant_pipeline.market.sources.files.observation import observe
-from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.tables import read_delistings, read_renames, read_securities
 
 LINES_END = {"Unix": "\n", "Windows": "\r\n", "an old Mac": "\r"}
@@ -129,53 +127,6 @@ def test_padding_moves_no_cell_and_adds_no_row(tmp_path, table, padding):
     assert len(expected) == 1
     file.write_bytes(padding(header, row).encode())
     pd.testing.assert_frame_equal(read(file), expected)
-
-
-@pytest.mark.parametrize("table", READERS)
-@pytest.mark.parametrize("n_other_sheets", [0, 2])
-def test_a_title_may_stand_above_the_header_of_a_workbook(tmp_path, table, n_other_sheets):
-    read, header, row = READERS[table]
-    WRITTEN["a workbook.xlsx"](pd.DataFrame([row.split(",")], columns=header.split(",")), tmp_path / "plain.xlsx")
-    expected = read(tmp_path / "plain.xlsx")
-    assert len(expected) == 1
-    titled = pd.DataFrame([["Exported by a vendor"], [], header.split(","), row.split(",")])
-    with pd.ExcelWriter(tmp_path / "titled.xlsx") as book:
-        for number in range(n_other_sheets):
-            pd.DataFrame([["Notes of a vendor", "symbol"]]).to_excel(book, sheet_name=f"Notes {number}", header=False)
-        titled.to_excel(book, sheet_name="List", index=False, header=False)
-    found = read(tmp_path / "titled.xlsx")
-    pd.testing.assert_frame_equal(found, expected)
-
-
-@pytest.mark.parametrize("form", ["list.csv", "list.xlsx"])
-def test_a_list_with_a_title_is_found_among_bars(tmp_path, form):
-    titled = pd.DataFrame([["Exported by a vendor"], ["symbol", "name", "sector"], ["AAA", "Anna", "Oil"]])
-    write = titled.to_excel if form.endswith("xlsx") else titled.to_csv
-    write(tmp_path / form, index=False, header=False)
-    (tmp_path / "AAA.csv").write_text("date,open,high,low,close,volume\n2024-01-02,10,11,9,10,100\n")
-    seen = observe(tmp_path, FilesMarketParameters())
-    assert seen.problems == []
-    assert seen.securities.to_dict("list") == {"instrument": ["AAA"], "name": ["Anna"], "sector": ["Oil"]}
-
-
-def _workbook(file, **sheets):
-    with pd.ExcelWriter(file) as book:
-        for name, lines in sheets.items():
-            cells = pd.DataFrame([line.split(",") for line in lines])
-            cells.to_excel(book, sheet_name=name, index=False, header=False)
-    return file
-
-
-@pytest.mark.parametrize("table", READERS)
-def test_lists_of_several_sheets_are_put_together(tmp_path, table):
-    read, header, row = READERS[table]
-    one, other = [header, row], ["A title", header.upper(), row.replace("AAA", "CCC")]
-    legend = ["column,meaning", "symbol,of the exchange", f"{header},delisted,value,company"]
-    file = _workbook(tmp_path / "list.xlsx", legend=legend, one=one, other=other, notes=["by a vendor"], none=[header])
-    assert read(file).iloc[:, 0].tolist() == ["AAA", "CCC"]
-    file = _workbook(tmp_path / "list.xlsx", one=one, other=[f"{header},date,value,company", f"{row},1,2,3"], x=["x"])
-    with pytest.raises(MarketDataError, match=r"has 2 sheets with lists \(one, other\) of different columns; correct"):
-        read(file)
 
 
 @pytest.mark.parametrize("table", READERS)

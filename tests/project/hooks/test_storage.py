@@ -11,8 +11,10 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline, node
 
 from quant_pipeline.common.exceptions import BusyError, StorageError
+from quant_pipeline.common.places import Place
 from quant_pipeline.datasets.atomic import ParquetTable
-from quant_pipeline.project.hooks.storage import Area, StorageHooks, without_locks
+from quant_pipeline.datasets.panel import YearlyPanel
+from quant_pipeline.project.hooks.storage import Area, StorageHooks, path_of, without_locks
 
 started = []
 """A lock is held until its run ends, not until the test forgets the run."""
@@ -68,6 +70,15 @@ def test_a_run_that_only_reads_is_not_held_up(tmp_path):
 def test_a_search_of_an_account_holds_up_no_execution_of_it(tmp_path):
     Run(tmp_path, ["reports"]).start()
     Run(tmp_path, ["account"]).start()
+
+
+@pytest.mark.parametrize(
+    "market", ["sftp://host:22/data/me@corp/us", "s3://desk/run#k=1/us", "s3://me:secret@desk/us", "https://me@host/us"]
+)
+def test_a_market_is_locked_whatever_messages_hide_of_its_address(tmp_path, monkeypatch, market):
+    monkeypatch.setenv("QUANT_PIPELINE_MIRROR", str(tmp_path))
+    panel = YearlyPanel(f"{market}/features")
+    assert path_of("features", DataCatalog({"features": panel})).is_relative_to(Place.of(market).path)
 
 
 def test_an_execution_is_not_held_up_by_research_in_its_market(tmp_path):

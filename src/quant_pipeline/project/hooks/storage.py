@@ -134,6 +134,9 @@ class StorageHooks:
 def path_of(name: str, catalog: CatalogProtocol[Any, Any]) -> Path | None:
     """Path of a dataset on this machine, that of its copy for one in a bucket; None in memory or in a database."""
     dataset = catalog.get(name)
+    if isinstance(place := getattr(dataset, "_place", None), Place):
+        # What it tells of itself hides secrets, and is no address.
+        return place.path.absolute()
     described = {} if dataset is None else dataset._describe()
     address = described.get("filepath")
     if address is None or ("://" in str(address) and not is_bucket(str(address))):

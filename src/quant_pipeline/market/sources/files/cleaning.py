@@ -39,26 +39,15 @@ def tidy_instruments(draft: Draft, options: FilesMarketParameters) -> None:
             draft.note(first, "renamed", f"called {old} in the files")
     faults = {name: fault for name in dict.fromkeys(present) if (fault := fault_of(name)) is not None}
     if faults:
-        faults = {name: faults[name] for name in _named_at_dates(draft.rows) if name in faults}
-    if faults:
         wrong = draft.rows["instrument"].isin(list(faults))
         texts = draft.rows.loc[wrong, "instrument"].map(lambda name: f"the name {name!r} {faults[name]}; rename it")
         draft.refuse_rows(wrong, texts, whole_instrument=True)
-    _refuse_twins(draft, case_twins, "differ by capital letters only")
-    _refuse_twins(draft, share_twins, "are one Chinese share")
+    _refuse_twins(draft, case_twins(number_instruments(draft.rows)[1]), "differ by capital letters only")
+    _refuse_twins(draft, share_twins(number_instruments(draft.rows)[1]), "are one Chinese share")
 
 
-def _named_at_dates(rows: pd.DataFrame) -> pd.Index:
-    """Return the instruments of rows that have a date: what others name may be a footer, or a second header."""
-    codes, names = number_instruments(rows)
-    undated = np.isnat(rows["date"].to_numpy())
-    return names if not undated.any() else names[np.unique(codes[~undated])]
-
-
-def _refuse_twins(draft: Draft, find: Callable[[pd.Index], list[list[str]]], what: str) -> None:
-    if not find(number_instruments(draft.rows)[1]):
-        return
-    for twins in find(_named_at_dates(draft.rows)):
+def _refuse_twins(draft: Draft, groups: list[list[str]], what: str) -> None:
+    for twins in groups:
         rows = draft.rows[draft.rows["instrument"].isin(twins)].drop_duplicates("instrument")
         places = " and ".join(f"{row.instrument} in {draft.files[row.file]}" for row in rows.itertuples())
         draft.problems.append(

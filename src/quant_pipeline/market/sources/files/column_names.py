@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -30,13 +29,6 @@ MULTIPLES = {
 """What one unit of a volume is in shares."""
 LOTS = _words("lots lot contracts")
 """Units of a volume that are of another size at every exchange."""
-_TYPES = _words(
-    "date datetime timestamp time str string text utf char varchar nvarchar object category float double dbl real "
-    "decimal numeric number money int uint integer bigint smallint tinyint long short bool boolean"
-)
-_TYPE = re.compile(
-    rf"[#<]?((?:{'|'.join(sorted(_TYPES))})\d*|[<>]?[fiu]\d\d?)(\s+precision)?(\s*\(.*\)|\s*\[.*\])?(\s+not)?(\s+null)?>?"
-)
 
 _IN_BRACKETS = re.compile(r"(?P<name>.*\S)\s*[(\[{]\s*(?:in\s+)?(?P<unit>[^()\[\]{}]{1,14}?)\s*[)\]}]")
 _AT_END = re.compile(r"(?P<name>.*[^\s_/,-])(?:\s*[_ /-]|,)\s*(?:in\s+)?(?P<unit>[a-z$€£¥₹]{1,5})")
@@ -75,12 +67,6 @@ def column_name(text: str) -> ColumnName:
         if inner in CANONICAL:
             return _of_money(ColumnName(inner, found["unit"]))
     return ColumnName(name)
-
-
-def are_types(cells: Sequence[str]) -> bool:
-    """Whether cells name the types of columns, ``date,varchar(8),float64``, as some programs write below a header."""
-    filled = [cell.strip().lower() for cell in cells if cell.strip()]
-    return len(filled) > 1 and all(map(_TYPE.fullmatch, filled))
 
 
 def _is_unit(text: str) -> bool:

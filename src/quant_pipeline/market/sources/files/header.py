@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from quant_pipeline.market.sources.files.column_names import CURRENCIES, are_types, column_name
+from quant_pipeline.market.sources.files.column_names import CURRENCIES, column_name
 from quant_pipeline.market.sources.files.layouts import CANONICAL, LAYOUTS
 from quant_pipeline.market.sources.files.numbers import is_number
 
 FIELD_NAMES = frozenset(
     {"open", "high", "low", "close", "volume", "adj close", "dividends", "stock splits", "capital gains"}
 )
-SYMBOLS = ("instrument", "symbol", "ticker", "code")
-SECURITIES = frozenset({"name", "sector"})
 _BARE = frozenset({"o", "h", "l", "c", "v", "t", "name", "price", "close/last"})
 _NUMERIC = re.compile(r"[-+]?[\d.,:/ \-TZ]*\d[\d.,:/ \-TZ]*")
 
@@ -83,9 +81,6 @@ def find_header(rows: Sequence[Sequence[str]], own: Mapping[str, str]) -> Header
         levels = tuple(wide) if wide is not None else ()
         layout = "yahoo_download" if levels else None
         return Header(_unique(names), index + 1, levels, layout, is_known=True, title_lines=index)
-    listed = next((index for index, row in enumerate(rows) if is_securities(row)), None)
-    if listed is not None:
-        return header_at(rows, listed)
     first = next((index for index, row in enumerate(rows) if any(row)), None)
     if first is None:
         return Header(fault="is empty")
@@ -95,18 +90,7 @@ def find_header(rows: Sequence[Sequence[str]], own: Mapping[str, str]) -> Header
             return Header(binance, first, (), "binance", binance, is_known=True)
         return Header()
     # Names that nothing knows: the reader of columns says which ones are missing.
-    return header_at(rows, first)
-
-
-def header_at(rows: Sequence[Sequence[str]], place: int) -> Header:
-    """Return the header that stands in one of some rows, with the names that are there."""
-    return Header(_unique(rows[place]), place + 1, title_lines=place)
-
-
-def is_securities(header: Iterable[str]) -> bool:
-    """Whether a header is that of a table of securities."""
-    names = {column.strip().lower() for column in header}
-    return bool(names >= SECURITIES and names & set(SYMBOLS))
+    return Header(_unique(rows[first]), first + 1, title_lines=first)
 
 
 def count_names(rows: Sequence[Sequence[str]], own: Collection[str] = ()) -> list[int]:
@@ -189,10 +173,9 @@ def _of_two_lines(rows: Sequence[Sequence[str]]) -> Header | None:
     if len(rows[0]) < 5 or len(rows[0]) != len(rows[1]):
         return None
     above, below = rows[0][1:], rows[1][1:]
-    for fields, instruments, first in ((above, _filled(below), rows[1][0]), (below, _filled(above), rows[0][0])):
+    for fields, instruments in ((above, _filled(below)), (below, _filled(above))):
         if (
-            not _may_be_instruments(fields, instruments, first)
-            or not all(map(_is_of_bars, fields))
+            not all(map(_is_of_bars, fields))
             or any(map(_is_of_bars, instruments))
             or not all(map(_is_named, instruments))
         ):
@@ -205,18 +188,6 @@ def _of_two_lines(rows: Sequence[Sequence[str]]) -> Header | None:
         form = "yahoo_download" if all(map(_is_field, fields)) else None
         return Header(names, 3 if has_name else 2, levels, form, is_known=True)
     return None
-
-
-def _may_be_instruments(fields: Sequence[str], names: Sequence[str], first: str) -> bool:
-    """Whether names may be the instruments of fields, and not the types of columns or what else stands by a header.
-
-    Fields of which each stands once are those of one instrument. A line of types begins with the type of the dates; a
-    line of instruments with a name of the line, or with nothing.
-    """
-    if len(set(fields)) < len(fields):
-        return True
-    is_typed = bool(first.strip()) and are_types([first, *names])
-    return len(set(names)) == 1 and first not in names and not is_typed
 
 
 def _trimmed(row: Sequence[str]) -> Sequence[str]:

@@ -72,16 +72,10 @@ def decimal_mark(columns: list[pd.Series]) -> str | None:
     if with_comma.empty:
         return "."
     others = pd.concat([texts[texts.str.contains(".", regex=False)] for texts in map(_texts, columns)])
-    texts = pd.concat([with_comma, others]).unique()
-    point, comma = (any(_shows(form, text) for text in texts) for form in (_DECIMAL_POINT, _DECIMAL_COMMA))
-    if point != comma:
-        return "." if point else ","
-    return None if point or any(map(is_number, with_comma.unique())) else "."
-
-
-def _shows(form: re.Pattern[str], text: str) -> bool:
-    """Whether a text has the form of one decimal mark; words such as ``decimal(10,2)`` are no numbers."""
-    return form.fullmatch(re.sub(r"[^\d.,]", "", text)) is not None and is_number(text)
+    numbers = {re.sub(r"[^\d.,]", "", text) for text in pd.concat([with_comma, others]).unique()}
+    point = any(_DECIMAL_POINT.fullmatch(text) for text in numbers)
+    comma = any(_DECIMAL_COMMA.fullmatch(text) for text in numbers)
+    return None if point == comma else "." if point else ","
 
 
 def _texts(column: pd.Series) -> pd.Series:

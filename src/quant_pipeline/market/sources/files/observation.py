@@ -19,7 +19,6 @@ from quant_pipeline.market.sources.files.folder_problems import (
     refuse_currencies,
     refuse_unused_actions,
 )
-from quant_pipeline.market.sources.files.header import is_securities
 from quant_pipeline.market.sources.files.instrument_names import printable
 from quant_pipeline.market.sources.files.observed_market import DAILY, Observation
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
@@ -27,6 +26,7 @@ from quant_pipeline.market.sources.files.parsing import AMBIGUOUS, read_field_fi
 from quant_pipeline.market.sources.files.reading_cache import ReadingCache
 from quant_pipeline.market.sources.files.tables import (
     delisting_actions,
+    is_securities,
     read_delistings,
     read_renames,
     read_securities,

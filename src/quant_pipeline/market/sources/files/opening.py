@@ -26,7 +26,7 @@ from quant_pipeline.market.sources.files.rooms import content_of, read_into
 from quant_pipeline.market.sources.files.text_forms import LONGEST, KnownForms, TextForm
 from quant_pipeline.market.sources.files.text_rows import has_mixed_ends, has_rows_of_lines, text_rows
 from quant_pipeline.market.sources.files.wide import stack_instruments
-from quant_pipeline.market.sources.files.workbooks import is_workbook, read_workbook
+from quant_pipeline.market.sources.files.workbooks import read_workbook
 
 _TYPED = (".parquet", ".pq", ".feather")
 _PACKED = (
@@ -184,7 +184,7 @@ def _open(file: Path, options: FilesMarketParameters, as_text: bool) -> RawTable
         return _typed(pd.read_parquet(io.BytesIO(content)))
     if content.startswith((b"ARROW1", b"FEA1")):
         return _typed(pd.read_feather(io.BytesIO(content)))
-    if is_workbook(content):
+    if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         return read_workbook(content, options.columns)
     return _text(stored, decoded(content, options.encoding), options, as_text)
 

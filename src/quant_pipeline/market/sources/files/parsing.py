@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -206,6 +207,7 @@ def plain_rows(
 
 def _type(reading: Reading, raw: RawTable, found: Recognised, path: Path, options: FilesMarketParameters) -> None:
     table = raw.table[list(found.columns)].rename(columns=found.columns).reset_index(drop=True)
+    _empty_repeated_headers(table, found.columns)
     decimal = _decimal(table, raw, options)
     if decimal is None:
         what = (
@@ -233,13 +235,27 @@ def _type(reading: Reading, raw: RawTable, found: Recognised, path: Path, option
     if "adjust_flag" in table:
         known = _texts_of(table["adjust_flag"]).isin({*ADJUSTED_FLAGS, *TRADED_FLAGS}).to_numpy()
         _append(reading, table, rows, "adjust_flag", ~known, "is no mark of adjustment that is known")
-    _append(reading, table, rows, "date", dates.unreadable, "is no date")
+    wrong = dates.unreadable & ~rows["footer"].to_numpy()
+    _append(reading, table, rows, "date", wrong, "is no date")
     for name, column in numbers.items():
         _report(reading, table, rows, name, column)
     for line, what in raw.damaged:
         reading.problems.append(SourceProblem(reading.file, line, None, what))
     scale_to_shares_and_prices(rows, found)
     reading.held = rows
+
+
+def _empty_repeated_headers(table: pd.DataFrame, columns: Mapping[str, str]) -> None:
+    """Make lines that repeat the header, as joined files have them, lines that are no bars."""
+    if not isinstance(table["date"].dtype, pd.StringDtype) and table["date"].dtype != object:
+        return
+    again = table["date"].notna()
+    for theirs, ours in columns.items():
+        if not again.any():
+            return
+        again &= table[ours].astype("str").str.strip() == theirs.strip()
+    if again.any():
+        table.loc[again, [name for name in columns.values() if name not in ("date", "instrument")]] = ""
 
 
 def _decimal(table: pd.DataFrame, raw: RawTable, options: FilesMarketParameters) -> str | None:
@@ -252,7 +268,9 @@ def _decimal(table: pd.DataFrame, raw: RawTable, options: FilesMarketParameters)
 def _rows(table: pd.DataFrame, raw: RawTable, dates: Dates, numbers: dict[str, Numbers]) -> pd.DataFrame:
     """Put what was read into one table, with marks for rows that are no bars or have cells that cannot be read."""
     none = np.zeros(len(table), dtype=bool)
-    footer = _are_no_bars(table, dates, numbers)
+    footer = dates.unreadable.copy()
+    for name in PRICES:
+        footer &= np.isnan(numbers[name].values) & ~numbers[name].unreadable
     columns: dict[str, Any] = {
         "line": raw.lines.astype("int64"), "date": dates.values, "bad": none, "bad_price": none.copy(),
         "bad_action": none.copy(), "timed": dates.timed, "footer": footer,
@@ -263,26 +281,6 @@ def _rows(table: pd.DataFrame, raw: RawTable, dates: Dates, numbers: dict[str, N
     flags = _texts_of(table["adjust_flag"]) if "adjust_flag" in table else pd.Series("", index=table.index)
     columns["adjusted_row"] = flags.isin(ADJUSTED_FLAGS).to_numpy()
     return pd.DataFrame(columns)
-
-
-def _are_no_bars(table: pd.DataFrame, dates: Dates, numbers: dict[str, Numbers]) -> np.ndarray:
-    """Mark rows without a date and without prices: footers, and lines of words in the place of both.
-
-    Such are headers that are repeated, as joined files have them, and lines of types (``date,float64``). Where a date
-    or a price begins with a figure, the row is a bar that is damaged.
-    """
-    none = dates.unreadable.copy()
-    for name in PRICES:
-        none &= np.isnan(numbers[name].values)
-    if not none.any():
-        return none
-    texts = np.any([numbers[name].unreadable for name in PRICES], axis=0)
-    words = table.loc[none & texts, ["date", *PRICES]].astype("str").fillna("")
-    figures = np.zeros(len(table), dtype=bool)
-    figures[words.index] = np.any([words[name].str.match(r"\W*\d") for name in words], axis=0)
-    for name, column in numbers.items():
-        figures |= ~np.isnan(column.values) & (name != "split")
-    return none & ~(texts & figures)
 
 
 def _texts_of(column: pd.Series) -> pd.Series:
@@ -321,8 +319,7 @@ def _report(reading: Reading, table: pd.DataFrame, rows: pd.DataFrame, name: str
 
 
 def _append(reading: Reading, table: pd.DataFrame, rows: pd.DataFrame, name: str, wrong: np.ndarray, what: str) -> None:
-    """Note one problem per column, with its first row and how many there are, and mark the rows; footers have none."""
-    wrong = wrong & ~rows["footer"].to_numpy()
+    """Note one problem per column, with its first row and how many there are, and mark the rows."""
     places = np.flatnonzero(wrong)
     if not len(places):
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,14 @@ from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.price_adjustment import DELISTING
 from quant_pipeline.market.sources.files.dates import read_dates
-from quant_pipeline.market.sources.files.header import SECURITIES, SYMBOLS
 from quant_pipeline.market.sources.files.instrument_names import fault_of, tidy_name
 from quant_pipeline.market.sources.files.numbers import read_numbers
 from quant_pipeline.market.sources.files.texts_beside import read_texts
 
+_SYMBOLS = ("instrument", "symbol", "ticker", "code")
+SECURITIES = frozenset({"name", "sector"})
 _OF_SECURITIES = (*SECURITIES, "company", "delisted", "value")
-_OF_INSTRUMENT = dict.fromkeys(SYMBOLS, "instrument")
+_OF_INSTRUMENT = dict.fromkeys(_SYMBOLS, "instrument")
 _OF_DELISTINGS = {
     **_OF_INSTRUMENT, "delisted": "delisted", "date": "delisted",
     "value": "value", "last_value": "value", "price": "value",
@@ -30,6 +31,12 @@ _OF_RENAMES = {
     **dict.fromkeys(("new", "to", "new_symbol", "new symbol", "new_ticker", "new ticker"), "new"),
     **dict.fromkeys(("date", "change_date", "effective", "effective date"), "date"),
 }
+
+
+def is_securities(header: Iterable[str]) -> bool:
+    """Whether a header is that of a table of securities."""
+    names = {column.strip().lower() for column in header}
+    return bool(names >= SECURITIES and names & set(_SYMBOLS))
 
 
 def read_securities(file: Path) -> pd.DataFrame:
@@ -63,14 +70,14 @@ def _read(file: Path, names: Mapping[str, str]) -> pd.DataFrame:
     MarketDataError
         When it is no table, or a row has no symbol where there is a column of them.
     """
-    table = read_texts(file, names, SYMBOLS)
+    table = read_texts(file, names, _SYMBOLS)
     if "instrument" in table:
         table["instrument"] = table["instrument"].map(tidy_name).astype("str")
-        lacking = table[table["instrument"] == ""]
+        lacking = table.index[table["instrument"] == ""]
         if len(lacking):
-            stated = ", ".join(cell for cell in lacking.iloc[0] if cell)
+            stated = ", ".join(cell for cell in table.loc[lacking[0]] if cell)
             raise MarketDataError(
-                f"{file}, row {lacking.index[0]}, has no symbol beside {stated!r}; add it, or delete the row"
+                f"{file}, row {lacking[0]}, has no symbol beside {stated!r}; add it, or delete the row"
             )
     return table
 

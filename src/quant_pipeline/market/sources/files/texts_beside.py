@@ -17,12 +17,8 @@ from quant_pipeline.market.sources.files.opening import open_table
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.raw_table import FIRST_LINES, UnreadableFileError, texts_of
 from quant_pipeline.market.sources.files.text_rows import text_rows
-from quant_pipeline.market.sources.files.workbooks import is_workbook, read_list
 
-_WORKBOOK = ".xlsx"
-_TYPED = (".parquet", ".pq", ".feather", _WORKBOOK)
-_KEYS = ("instrument", "old")
-"""Our names of what the rows of a table are about."""
+_TYPED = (".parquet", ".pq", ".feather", ".xlsx")
 
 
 def read_texts(file: Path, names: Mapping[str, str], ranked: Sequence[str] = ()) -> pd.DataFrame:
@@ -49,7 +45,7 @@ def read_texts(file: Path, names: Mapping[str, str], ranked: Sequence[str] = ())
     """
     try:
         with naming_faults():
-            table = _typed(file, names) if file.name.lower().endswith(_TYPED) else _of_text(file, names)
+            table = _typed(file) if file.name.lower().endswith(_TYPED) else _of_text(file, names)
     except UnreadableFileError as error:
         raise MarketDataError(f"{file} {error}; correct it, or take it away") from error
     chosen = _chosen([str(column) for column in table.columns], names, ranked, file)
@@ -109,11 +105,7 @@ def _n_known(cells: Sequence[str], names: Collection[str]) -> int:
     return len({cell.lower() for cell in cells} & set(names))
 
 
-def _typed(file: Path, names: Mapping[str, str]) -> pd.DataFrame:
-    content = file.read_bytes() if file.name.lower().endswith(_WORKBOOK) else b""
-    if is_workbook(content):
-        raw = read_list(content, names, _KEYS)
-    else:
-        raw = open_table(file, file.parent, FilesMarketParameters())
+def _typed(file: Path) -> pd.DataFrame:
+    raw = open_table(file, file.parent, FilesMarketParameters())
     texts = {place: texts_of(raw.table.iloc[:, place]) for place in range(raw.table.shape[1])}
     return pd.DataFrame(texts, dtype="str").set_axis(raw.table.columns, axis=1).set_axis(raw.lines, axis=0)
