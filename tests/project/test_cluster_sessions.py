@@ -2,7 +2,9 @@
 
 import os
 import pickle
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from kedro.framework.project import pipelines
@@ -15,6 +17,8 @@ from quant_pipeline.project.installation import Installation, this_installation
 from quant_pipeline.project.model_registry import use_config_loader
 from tests.helpers.project import bare_project
 
+BARS = Path(__file__).resolve().parents[1] / "market/sources/cases/05b_yf_not_adjusted"
+"""Up to 2024-05-24."""
 MODEL, OTHER = "ridge_alpha158", "lightgbm_alpha158"
 SECOND = "account: second\nmarket: other\npaths: {market: data/markets/other, account: data/accounts/second}\n"
 
@@ -61,6 +65,17 @@ def test_the_session_of_the_account_is_that_of_the_command(project):
     (project / "conf/second/parameters.yml").write_text("as_of: 2024-03-28\n")
     with sessions_of(loader_of(project), "training") as sessions:
         assert sessions.params == {"cluster": None, "as_of": "2024-03-28"}
+
+
+@pytest.mark.parametrize("name", ["globals", "parameters"])
+def test_segments_are_those_of_the_command_where_the_account_is_at_an_earlier_session_than_its_bars(
+    project, monkeypatch, name
+):
+    monkeypatch.chdir(project)
+    (project / f"conf/local/{name}.yml").write_text("as_of: 2024-04-30\n")
+    command = loader_of(project, "files", market_folder=str(BARS))
+    with sessions_of(command, "training") as sessions, pytest.raises(NotReadyError):
+        on_worker(sessions)
 
 
 def test_records_go_where_the_command_has_them(project, monkeypatch):
@@ -123,6 +138,19 @@ def test_nothing_is_left_in_the_market(project):
     with sessions_of(loader_of(project), "training") as sessions:
         assert sessions.mark.is_file()
     assert list((project / "data/markets/other").iterdir()) == []
+
+
+def test_marks_of_killed_commands_are_removed_and_those_of_living_ones_stay(project):
+    market = project / "data/markets/other"
+    with sessions_of(loader_of(project), "training") as living:
+        machine, number, _ = living.mark.read_text().splitlines()
+        (market / ".cluster-killed").write_text(f"{machine}\n{number}\nearlier\n")
+        recent, old = market / ".cluster-recent", market / ".cluster-old"
+        for mark, days in ((recent, 6), (old, 8)):
+            mark.write_text(f"elsewhere\n{number}\nearlier\n")
+            os.utime(mark, times=(time.time() - days * 24 * 3600,) * 2)
+        with sessions_of(loader_of(project), "training") as sessions:
+            assert set(market.iterdir()) == {living.mark, sessions.mark, recent}
 
 
 def test_a_worker_with_other_libraries_is_refused_before_anything_is_unpacked():

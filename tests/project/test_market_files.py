@@ -73,6 +73,14 @@ def test_segments_that_the_user_writes_are_kept_and_nothing_is_derived(load, tmp
     assert "does not fit" not in caplog.text
 
 
+def test_segments_fit_the_bars_up_to_the_session_of_the_account(load, tmp_path):
+    folder = str(CASES / "05b_yf_not_adjusted")
+    named = load(market_folder=folder, as_of="2024-04-30")["parameters"]
+    (tmp_path / "conf/local/globals.yml").write_text("as_of: 2024-04-30\n")
+    assert load(market_folder=folder)["parameters"]["split"] == named["split"]
+    assert named["split"]["test"] == ["2024-04-11", None]
+
+
 def test_an_as_of_and_a_calendar_that_are_given_are_taken(load):
     given = {"as_of": "2024-04-30", "market_rules": {"calendar": "XLON"}}
     configuration = load(market_folder=str(CASES / "05b_yf_not_adjusted"), **given)

@@ -22,7 +22,7 @@ from kedro_mlflow.io.artifacts import MlflowArtifactDataset
 
 from quant_pipeline.cli.mlflow_commands import mlflow_commands
 from quant_pipeline.common.databases import sqlite_url
-from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.exceptions import ConfigurationError, TrackingError
 from quant_pipeline.project.hooks import TrackingHooks
 from quant_pipeline.tracking.opening import _await_database, page_of
 from quant_pipeline.tracking.registry import show_champion
@@ -339,6 +339,10 @@ def test_an_address_that_cannot_be_read_is_refused_without_its_password(sessions
         sessions.run()
 
 
-@pytest.mark.parametrize("query", ["host=/run/nowhere", "service=desk"])
-def test_a_server_that_the_query_names_is_not_looked_for_elsewhere(query):
-    _await_database(f"postgresql+psycopg://desk@/tracking?{query}")
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [("host=/run/nowhere", r'socket "/run/nowhere/\.s\.PGSQL\.5432" failed'), ("service=desk", '"desk" not found')],
+)
+def test_a_server_that_the_query_names_is_looked_for_there_and_once(query, told):
+    with pytest.raises(TrackingError, match=rf"^the database of MLflow cannot be reached: .*{told}"):
+        _await_database(f"postgresql+psycopg://desk@/tracking?{query}")

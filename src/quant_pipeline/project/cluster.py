@@ -6,11 +6,14 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quant_pipeline.common.exceptions import ClusterError, ConfigurationError
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from distributed import Client
     from distributed.security import Security
 
@@ -84,8 +87,8 @@ def connect(where: str | int) -> Iterator[Client]:
     Raises
     ------
     ConfigurationError
-        When dask.distributed is not installed, certificates that the address needs are not configured, the scheduler
-        does not answer, or it has no workers.
+        When dask.distributed is not installed, certificates that are needed are not configured or cannot be read, the
+        scheduler does not answer, or it has no workers.
     """
     try:
         with _levels_of_logging_yml():
@@ -93,16 +96,16 @@ def connect(where: str | int) -> Iterator[Client]:
             from distributed import Client, LocalCluster
     except ImportError as error:
         raise ConfigurationError("a cluster needs dask.distributed: pip install 'quant_pipeline[cluster]'") from error
+    security = _security(where)
     if isinstance(where, int):
         with (
             # A process that was killed is started again, however long that takes on a busy machine.
             dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"}),
-            LocalCluster(n_workers=where, threads_per_worker=1, dashboard_address=None) as cluster,
+            LocalCluster(n_workers=where, threads_per_worker=1, dashboard_address=None, security=security) as cluster,
             Client(cluster, set_as_default=False) as client,
         ):
             yield client
         return
-    security = _security(where)
     try:
         client = Client(where, timeout=SECONDS_FOR_AN_ANSWER, security=security, set_as_default=False)
     except OSError as error:
@@ -117,23 +120,44 @@ def connect(where: str | int) -> Iterator[Client]:
         yield client
 
 
-def _security(where: str) -> Security:
-    """Read Dask's configuration of encrypted connections, which has to suit an address."""
+def _security(where: str | int) -> Security:
+    """Read Dask's configuration of encrypted connections, which has to suit what names a cluster.
+
+    Processes of this machine are scheduler and workers as well. They are encrypted where it requires that, and never
+    open instead: every user of the machine who reaches their ports could run code there.
+    """
     from distributed.security import Security
 
     settings = "Dask's configuration (distributed.comm.tls, https://distributed.dask.org/en/latest/tls.html)"
+    address = where if isinstance(where, str) else None
+    roles = ("client",) if address else ("scheduler", "worker", "client")
     try:
         security = Security()
-        certificates = security.get_connection_args("client")["ssl_context"]
+        lacking = [role for role in roles if _certificates_of(security, role) is None]
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{settings} cannot be used: {error}. Correct it there.") from error
-    if where.startswith("tls://") and certificates is None:
-        raise ConfigurationError(
-            f"{where} needs certificates, and {settings} names none; set ca-file, client.cert and client.key there"
-        )
-    if where.startswith("tcp://") and security.require_encryption:
+    needs_them = address.startswith("tls://") if address else security.require_encryption
+    if needs_them and lacking:
+        files = ", ".join(f"{role}.cert and {role}.key" for role in lacking)
+        place = address or "a cluster of this machine"
+        raise ConfigurationError(f"{place} needs certificates, and {settings} names none; set ca-file, {files} there")
+    if address and address.startswith("tcp://") and security.require_encryption:
         raise ConfigurationError(f"{where} is not encrypted, as {settings} requires; name the scheduler by tls://")
     return security
+
+
+def _certificates_of(security: Security, role: str) -> SSLContext | None:
+    """Read the certificates of a role, None where none are named; an error says which file is the cause."""
+    try:
+        found: SSLContext | None = security.get_connection_args(role)["ssl_context"]
+    except OSError as error:
+        named = security.get_tls_config_for_role(role)
+        # Of a missing one OpenSSL gives no name. What has lines is a certificate itself.
+        files = [named[key] for key in ("ca_file", "cert", "key") if named[key] and "\n" not in named[key]]
+        for file in files:
+            Path(file).open("rb").close()
+        raise OSError(f"{error} ({', '.join(dict.fromkeys(files))})") from error
+    return found
 
 
 @contextmanager

@@ -12,9 +12,10 @@ import logging
 import os
 import pickle
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
@@ -23,6 +24,7 @@ from quant_pipeline.common.cores import on_one_core
 from quant_pipeline.common.exceptions import ConfigurationError, ModelError
 from quant_pipeline.common.memory import share_of_memory
 from quant_pipeline.common.places import protocol_of
+from quant_pipeline.common.processes import birth_of, lives, this_machine
 from quant_pipeline.common.progress import track
 from quant_pipeline.common.shell_variables import kept_variables, set_variables
 from quant_pipeline.project.cluster import (
@@ -44,6 +46,10 @@ LEARNED_FROM = ("feature_sets", "label", "market_rules", "models", "split")
 """Parameters that trainings read."""
 RECORDED_IN = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_NAME")
 """Variables of the shell that say where MLflow records them."""
+MARK = ".cluster-"
+"""Beginning of the names of marks, see `Sessions.mark`."""
+DAYS_OF_MARKS = 7
+"""Days for which a mark stays whose process cannot be asked for, because it is one of another machine."""
 
 _one_session = threading.Lock()
 """Kedro, its hooks and MLflow know one session of a process at a time; a worker may have several threads."""
@@ -99,12 +105,29 @@ def sessions_of(loader: ProjectConfigLoader, pipeline: str) -> Iterator[Sessions
     if protocol_of(folder) is not None or not (loader.project / folder).is_dir():
         yield sessions
         return
-    mark = loader.project / folder / f".cluster-{uuid4().hex}"
-    mark.touch()
+    _remove_left_over_marks(loader.project / folder)
+    mark = loader.project / folder / f"{MARK}{uuid4().hex}"
     try:
+        mark.write_text(f"{this_machine()}\n{os.getpid()}\n{birth_of(os.getpid())}\n", encoding="utf-8")
         yield sessions._replace(mark=mark)
     finally:
         mark.unlink(missing_ok=True)
+
+
+def _remove_left_over_marks(folder: Path) -> None:
+    """Remove the marks of commands that were killed."""
+    for mark in folder.glob(f"{MARK}*"):
+        # Another command may remove the same one, and one of another user stays.
+        with suppress(OSError):
+            if _is_left_over(mark):
+                mark.unlink()
+
+
+def _is_left_over(mark: Path) -> bool:
+    written = mark.read_text(encoding="utf-8", errors="replace").splitlines()
+    if len(written) == 3 and written[0] == this_machine() and written[1].isdecimal():
+        return not lives(int(written[1]), written[2])
+    return time.time() - mark.stat().st_mtime > DAYS_OF_MARKS * 24 * 3600
 
 
 def stated_by(loader: ProjectConfigLoader) -> dict[str, Any]:

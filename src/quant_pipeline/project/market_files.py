@@ -222,7 +222,8 @@ def _segments(loader: ProjectConfigLoader, facts: dict[str, Any], default: Any) 
     written = _plain_split(loader)
     if not written.keys() >= set(SEGMENTS):
         return {}
-    as_of = str(loader.runtime_params.get("as_of") or facts["as_of"])
+    # The session of the run, whether `--params` name it or a file of the account: later bars are not known then.
+    as_of = str(plain(loader, unresolved(loader, "parameters").get("as_of")) or facts["as_of"])
     sessions = [day for day in facts["sessions"] if day <= as_of]
     bounds = (("train_start", "train_end"), ("valid_start", "valid_end"), ("test_start", None))
     counts = [

@@ -12,6 +12,7 @@ from typing import Any
 
 import mlflow
 import requests
+import sqlalchemy as sa
 from kedro.framework.context import KedroContext
 from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
 from mlflow.entities import Run
@@ -50,6 +51,8 @@ SILENCE = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 """MLflow would print the address of every nested run; the address of the run is logged once, at its end."""
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 """Ports of databases whose address names none."""
+LIBPQ = ("psycopg", "psycopg2")
+"""Drivers of PostgreSQL on its own library, which knows places beside a URL: sockets, services, ``PGHOST``."""
 
 
 @contextmanager
@@ -211,12 +214,24 @@ def _await_database(uri: str) -> None:
     url = read_url(uri, STORE)
     if url.host is None:
         # A socket, or a server that the query or a service file names: the driver alone knows where it is.
+        if url.get_driver_name() in LIBPQ:
+            _await_libpq(url)
         return
     place = url.host, url.port or PORTS[url.get_backend_name()]
     try:
         socket.create_connection(place, timeout=SECONDS_TO_ANSWER).close()
     except OSError as error:
         raise TrackingError(f"no database answers at {place[0]}:{place[1]} ({type(error).__name__})") from error
+
+
+def _await_libpq(url: sa.URL) -> None:
+    """Let the driver look for the server, once."""
+    timeout = {} if "connect_timeout" in url.query else {"connect_timeout": SECONDS_TO_ANSWER}
+    engine = sa.create_engine(url, connect_args=timeout, poolclass=sa.NullPool)
+    try:
+        engine.connect().close()
+    except sa.exc.OperationalError as error:
+        raise TrackingError(f"the database of MLflow cannot be reached: {describe(error)}") from error
 
 
 def page_of(run: Run, environment: str | None) -> str:
