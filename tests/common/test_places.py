@@ -167,9 +167,15 @@ def test_a_password_stands_in_no_message_and_in_no_name_of_a_folder():
         "https://secret@desk/a",
         "https://secret:@desk/a",
         "s3://desk/a?token=secret",
+        "https://desk/a?key=secret",
         "ftp://me:secret@b/a",
     ):
         assert "secret" not in str(Place.of(address).path)
+
+
+@pytest.mark.parametrize("name", ["strategy;v=2", "a&b=c", "a?versionId=abc"])
+def test_a_copy_has_the_name_that_messages_show(name):
+    assert Place.of(f"s3://desk/{name}").path.name == name
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,14 @@ def test_segments_fit_the_bars_up_to_the_session_of_the_account(load, tmp_path):
     (tmp_path / "conf/local/globals.yml").write_text("as_of: 2024-04-30\n")
     assert load(market_folder=folder)["parameters"]["split"] == named["split"]
     assert named["split"]["test"] == ["2024-04-11", None]
+    local = tmp_path / "conf/local/parameters.yml"
+    local.write_text("as_of: 2024-05-15\n")
+    assert load(market_folder=folder, as_of="2024-04-30")["parameters"]["split"] == named["split"]
+    local.write_text("as_of: ${latest_closed_session:XNYS}\n")
+    assert (
+        load(market_folder=folder)["parameters"]["split"]
+        == load(market_folder=folder, as_of="2024-05-24")["parameters"]["split"]
+    )
 
 
 def test_an_as_of_and_a_calendar_that_are_given_are_taken(load):

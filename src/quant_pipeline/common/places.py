@@ -332,7 +332,8 @@ def _folder(name: str) -> str:
     What messages hide of an address says not where a file lies, so that two places with one text have two folders.
     """
     query = re.search(r"[?&;#][^=]*=", name)
-    if query is None or without_secrets(name) == name:
+    shown = f"https://desk/{name}"
+    if query is None or without_secrets(shown) == shown:
         return name
     return f"{name[: query.start() + 1]}{_hash(name[query.start() :])}"
 

@@ -101,6 +101,10 @@ class ModelBundles(AbstractDataset[ModelBundle, ModelBundle | None]):
         """Whether a bundle that is not there loads as None."""
         return self._optional
 
+    @property
+    def _place(self) -> Place:
+        return self.store.place
+
     def _exists(self) -> bool:
         return getattr(self.store.aliases, self._role) is not None
 

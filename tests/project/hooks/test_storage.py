@@ -13,6 +13,7 @@ from kedro.pipeline import Pipeline, node
 from quant_pipeline.common.exceptions import BusyError, StorageError
 from quant_pipeline.common.places import Place
 from quant_pipeline.datasets.atomic import ParquetTable
+from quant_pipeline.datasets.bundle import ModelBundles
 from quant_pipeline.datasets.panel import YearlyPanel
 from quant_pipeline.project.hooks.storage import Area, StorageHooks, path_of, without_locks
 
@@ -77,8 +78,9 @@ def test_a_search_of_an_account_holds_up_no_execution_of_it(tmp_path):
 )
 def test_a_market_is_locked_whatever_messages_hide_of_its_address(tmp_path, monkeypatch, market):
     monkeypatch.setenv("QUANT_PIPELINE_MIRROR", str(tmp_path))
-    panel = YearlyPanel(f"{market}/features")
-    assert path_of("features", DataCatalog({"features": panel})).is_relative_to(Place.of(market).path)
+    catalog = DataCatalog({"panel": YearlyPanel(f"{market}/panel"), "bundle": ModelBundles(f"{market}/bundle")})
+    for name in ("panel", "bundle"):
+        assert path_of(name, catalog).is_relative_to(Place.of(market).path)
 
 
 def test_an_execution_is_not_held_up_by_research_in_its_market(tmp_path):
