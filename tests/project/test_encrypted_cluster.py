@@ -1,12 +1,12 @@
 """Clusters behind `tls://`: Dask's own configuration names the certificates, and has to suit the address."""
 
-import certifi
-import dask
 import pytest
 
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.project.cluster import connect
 
+dask = pytest.importorskip("dask")
+AUTHORITIES = pytest.importorskip("certifi").where()
 TLS = "distributed.comm.tls"
 
 
@@ -42,7 +42,7 @@ def test_certificates_that_cannot_be_read_are_reported(tmp_path, where):
 @pytest.mark.parametrize("role", ["scheduler", "worker"])
 def test_processes_of_this_machine_need_the_certificates_of_all(tmp_path, role):
     missing = tmp_path / "none.pem"
-    message = told(2, {f"{TLS}.ca-file": certifi.where(), f"{TLS}.{role}.cert": str(missing)})
+    message = told(2, {f"{TLS}.ca-file": AUTHORITIES, f"{TLS}.{role}.cert": str(missing)})
     assert f"No such file or directory: '{missing}'" in message
 
 
