@@ -196,10 +196,10 @@ def test_a_reason_is_given_once_for_all_sessions_that_failed_by_it(client, sessi
 
 def test_every_session_that_fails_is_named_with_its_reason(client, sessions):
     told = (
-        rf"^2 of 2 sessions failed\. nobody: Pipeline does not contain .*; {MODEL}: nothing was written, .*--env second"
+        rf"^2 of 2 sessions failed\. absent: Pipeline does not contain .*; {MODEL}: nothing was written, .*--env second"
     )
     with pytest.raises(ModelError, match=told):
-        run_namespaces(client, sessions, [MODEL, "nobody"])
+        run_namespaces(client, sessions, [MODEL, "absent"])
 
 
 def test_a_session_that_ends_its_workers_is_a_reason_without_the_names_of_tasks():
