@@ -72,8 +72,22 @@ def test_a_job_is_watched_line_by_line_to_its_end(service, opened, tmp_path):
     page = opened(f"{service.url}/page/jobs/{job.id}", WIDE)
     page.wait_for_selector("#printed:has-text('first line')")
     page.wait_for_selector("#printed:has-text('last line')")
+    page.wait_for_selector("#job dd:has-text('done')")
     page.goto(f"{service.url}/page/jobs")
     page.wait_for_selector("#jobs tbody tr:has-text('done')")
+    assert page.said == []
+
+
+def test_the_end_of_a_job_takes_back_no_link_that_was_followed(service, opened, tmp_path):
+    """The end is drawn into the page: loading it again would cancel what the operator has begun."""
+    job, _ = service.served.jobs.ask(NAME, {"file": str(tmp_path / "started"), "seconds": 1}, {}, "a test", None)
+    page = opened(f"{service.url}/page/jobs/{job.id}", WIDE)
+    page.wait_for_selector("#printed:has-text('first line')")
+    page.evaluate("window.isTheSamePage = true")
+    page.wait_for_selector("#job dd:has-text('done')")
+    assert page.evaluate("window.isTheSamePage === true")
+    assert "last line" in page.inner_text("#printed")
+    assert page.query_selector("button:has-text('Cancel the job')") is None
     assert page.said == []
 
 

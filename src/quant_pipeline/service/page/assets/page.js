@@ -112,6 +112,14 @@
   // The lines of one job, as it prints them, behind those that the service has drawn; the oldest make room.
   const KEPT = 5000;
   const printed = find("printed");
+  // State and result are drawn by the service. Loading the page again would cancel a halt that is sent, or a link that is followed.
+  const showEnd = async () => {
+    const answer = await fetch(location.href, { redirect: "error" });
+    if (!answer.ok) throw new Error(`the service answered ${answer.status}`);
+    const drawn = new DOMParser().parseFromString(await answer.text(), "text/html");
+    replace(find("pane-job"), drawn.getElementById("pane-job").innerHTML);
+    find("printed").scrollTop = find("printed").scrollHeight;
+  };
   if (printed) printed.scrollTop = printed.scrollHeight;
   if (printed?.dataset.events) {
     const lines = new EventSource(printed.dataset.events);
@@ -123,8 +131,7 @@
     });
     lines.addEventListener("end", () => {
       lines.close();
-      // State and result are drawn by the service.
-      if ("open" in printed.dataset) location.reload();
+      if ("open" in printed.dataset) showEnd().catch(() => { find("outcome").textContent = "The job has ended: load this page again."; });
     });
   }
 })();
