@@ -346,10 +346,13 @@ def main() -> None:
     parser.add_argument("--names", type=int)
     parser.add_argument("--years", type=int)
     given = parser.parse_args()
+    from quant_pipeline.common.allocation import keep_large_blocks
+
     if given.stage == "inputs":
         make_inputs(given.folder, given.names, given.years)
         print("{}")
         return
+    keep_large_blocks()  # As commands that compute do.
     work = STAGES[given.stage][1](given.folder, given.cores)
     found: dict[str, Any] = {}
     for _ in range(given.repeats):

@@ -59,6 +59,14 @@ def test_no_returns_have_no_annual_figures():
     assert np.isnan(performance.cost_drag(nothing, nothing))
 
 
+@pytest.mark.parametrize("sessions", [1, 2, 9, 130, 400])
+def test_deviations_have_the_bits_of_pandas(sessions):
+    returns = RETURNS.iloc[:sessions]
+    deviation = returns.std(ddof=1, skipna=False)
+    np.testing.assert_array_equal(performance.sample_deviation(returns), deviation)
+    np.testing.assert_array_equal(performance.annualised_volatility(returns), deviation * np.sqrt(252))
+
+
 def test_total_loss_is_minus_one_a_year():
     assert performance.annualised_return(series(0.1, -1.0, 0.3)) == -1.0
 
@@ -209,6 +217,15 @@ def test_a_gap_in_what_belongs_to_the_returns_is_refused_with_its_session(argume
         performance.report_performance(series(0.01, 0.02, 0.03), **{argument: gap})
     with pytest.raises(MarketDataError, match=f"{lack} in session 2022-11-03"):
         performance.report_performance(series(0.01, 0.02, 0.03), **{argument: series(0.1, 0.1)})
+
+
+def test_levels_are_compared_session_by_session_whatever_their_order():
+    nav, benchmark = (1 + RETURNS).cumprod(), (1 + BENCHMARK).cumprod()
+    traded = pd.Series(np.where(np.arange(400) == 7, 0.9, 0.1), index=SESSIONS)
+    expected = performance.measure_performance(nav, benchmark, traded)
+    # More sessions, and another order, than the account has.
+    longer = pd.concat([pd.Series(5.0, index=[SESSIONS[0] - pd.Timedelta(days=1)]), benchmark])
+    assert performance.measure_performance(nav, longer, traded.iloc[::-1]) == expected
 
 
 def test_turnover_per_year_is_over_the_sessions_that_have_a_return():

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.common.exceptions import ModelError
-from quant_pipeline.factors.label_lookup import labels_of_rows
+from quant_pipeline.factors.label_lookup import labels_of_rows, require_rows
 from quant_pipeline.models.panel_rows import in_sessions, in_span, is_member, known_at_close
 from quant_pipeline.models.panels import MemoryPanel, PanelView, blocks_of, session_starts, take_rows
 
@@ -97,6 +97,19 @@ def test_a_row_without_a_label_has_none_whatever_labels_are_made_of_and_two_are_
         assert found.notna().to_numpy().nonzero()[0].tolist() == [0, 3]
     with pytest.raises(ModelError, match=r"A has two labels on"):
         labels_of_rows(table.index, pd.concat([whole, whole.iloc[:1]]))
+
+
+def test_rows_without_a_session_or_an_instrument_have_no_label_however_many_there_are():
+    sessions, instruments = pd.date_range("2024-01-02", periods=2), ["A", "B"]
+    # The first and the last cell of the grid, a row that lacks each, and two that lack both.
+    codes = [[0, 1, -1, 0, -1, -1], [0, 1, 0, -1, -1, -1]]
+    index = pd.MultiIndex(levels=[sessions, instruments], codes=codes, names=["datetime", "instrument"])
+    labels = pd.Series([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], index=index, name="label")
+    require_rows(index, "row")
+    np.testing.assert_array_equal(labels_of_rows(index, labels), [1.0, 2.0, *[np.nan] * 4])
+    nothing = index[2:].remove_unused_levels()[2:].remove_unused_levels()
+    np.testing.assert_array_equal(labels_of_rows(nothing, labels), [np.nan, np.nan])
+    np.testing.assert_array_equal(labels_of_rows(index, labels.iloc[:0]), [np.nan] * 6)
 
 
 def test_sessions_and_spans_are_those_of_the_rows(table):

@@ -26,6 +26,7 @@ N_SERIES = N_TOTALS + 1
 
 # Columns of the record of positions: session, instrument, shares, closes seen.
 N_POSITION_COLUMNS = 4
+_KEYS, _COUNTS = slice(2), slice(2, N_POSITION_COLUMNS)
 
 
 class RunRecords(NamedTuple):
@@ -154,18 +155,21 @@ def build_result(cash: int, series: npt.NDArray[np.int64], records: RunRecords) 
 
 
 def _positions(market: TradingMarket, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
-    rows = rows[np.argsort(rows[:, 0] * len(market.instruments) + rows[:, 1], kind="stable")]
-    price = market.arrays.mark[rows[:, 0], rows[:, 1]]
-    return pd.DataFrame(
-        {
-            "date": market.sessions[rows[:, 0]],
-            "instrument": pd.Series(market.instruments.take(rows[:, 1]), dtype="str"),
-            "quantity": rows[:, 2],
-            "sessions_held": rows[:, 3],
-            "price": ticks_to_float(price),
-            "value": ticks_to_float(price * rows[:, 2]),
-        }
-    )
+    # Numbers of two bytes are sorted by counting them.
+    small = rows[:, :2].astype(np.uint16 if max(market.arrays.mark.shape) <= 2**16 else np.int64)
+    order = np.argsort(small[:, 1], kind="stable")
+    order = order[np.argsort(small[order, 0], kind="stable")]
+    (session, instrument), (quantity, held) = (rows[:, part].T.take(order, axis=1) for part in (_KEYS, _COUNTS))
+    price = market.arrays.mark[session, instrument]
+    columns = {
+        "date": market.sessions.take(session),
+        "instrument": pd.Series(market.instruments.take(instrument), dtype="str"),
+        "quantity": quantity,
+        "sessions_held": held,
+        "price": ticks_to_float(price),
+        "value": ticks_to_float(price * quantity),
+    }
+    return pd.DataFrame(columns, copy=False)
 
 
 def _trades(market: TradingMarket, fills: npt.NDArray[np.int64]) -> pd.DataFrame:

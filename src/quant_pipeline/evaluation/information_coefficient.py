@@ -79,10 +79,11 @@ class LabelledRows:
         found = labels if labels.index is index else labels_of_rows(index, labels)
         label, (days, instruments) = found.to_numpy(dtype=np.float64, na_value=np.nan), index.codes
         places = np.flatnonzero((days >= 0) & (instruments >= 0) & ~np.isnan(label))
-        if (np.diff(days[places]) < 0).any():
-            places = places[np.argsort(days[places], kind="stable")]
         days = days[places]
-        begins = np.flatnonzero(np.diff(days, prepend=-1))
+        if (days[1:] < days[:-1]).any():
+            order = np.argsort(days, kind="stable")
+            places, days = places[order], days[order]
+        begins = np.flatnonzero(np.append(True, days[1:] != days[:-1])[: len(days)])
         self._index, self._places, self._labels, self._sessions = index, places, label[places], days[begins]
         self._starts = np.append(begins, len(days)).astype(np.int64)
         self._longest = int(np.diff(self._starts).max(initial=0))
@@ -93,7 +94,7 @@ class LabelledRows:
 
     def coefficients(self, scores: pd.Series) -> pd.DataFrame:
         """Return the `information_coefficients` of scores of these rows."""
-        values = scores.to_numpy(dtype=np.float64, na_value=np.nan)[self._places]
+        values = scores.to_numpy(dtype=np.float64, na_value=np.nan).take(self._places)
         pairs, measured = np.empty(len(self._sessions), dtype=np.int64), self._measured
         found = {name: np.empty(len(self._sessions)) for name in ("ic", "rank_ic")}
 
@@ -152,17 +153,20 @@ def summarise(coefficients: pd.DataFrame) -> dict[str, float]:
         ``sessions``: how many sessions count. How sure the mean is depends on the horizon of the labels, see
         `rank_ic_t`.
     """
-    known = coefficients.dropna()
-    mean = {name: float(known[name].mean()) for name in ("ic", "rank_ic")}
-    deviation = {name: sample_deviation(known[name]) for name in mean}
-    ratio = {name: mean[name] / deviation[name] if deviation[name] > 0 else float("nan") for name in mean}
+    values = {name: coefficients[name].to_numpy(dtype=np.float64) for name in ("ic", "rank_ic")}
+    is_known = ~(np.isnan(values["ic"]) | np.isnan(values["rank_ic"]))
+    known = {name: each[is_known] for name, each in values.items()}
+    is_any, nan = bool(is_known.any()), float("nan")
+    mean = {name: float(each.mean()) if is_any else nan for name, each in known.items()}
+    deviation = {name: sample_deviation(each) for name, each in known.items()}
+    ratio = {name: mean[name] / deviation[name] if deviation[name] > 0 else nan for name in mean}
     return {
         "ic": mean["ic"],
         "icir": ratio["ic"],
         "rank_ic": mean["rank_ic"],
         "rank_icir": ratio["rank_ic"],
-        "positive_share": float((known["rank_ic"] > 0).mean()),
-        "sessions": len(known),
+        "positive_share": float((known["rank_ic"] > 0).mean()) if is_any else nan,
+        "sessions": int(np.count_nonzero(is_known)),
     }
 
 

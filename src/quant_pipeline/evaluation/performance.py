@@ -9,13 +9,17 @@ Annual figures count :data:`~quant_pipeline.market.clock.SESSIONS_PER_YEAR` sess
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.clock import SESSIONS_PER_YEAR, rate_per_session
+
+Values = npt.NDArray[np.float64]
+Returns: TypeAlias = pd.Series | Values
 
 ROUNDING = 1e-12
 """Part of the largest value by which values differ that are the same but for rounding."""
@@ -107,9 +111,17 @@ def measure_performance(
     dict of str to float
         ``metrics`` of :class:`PerformanceReport`; the first session only starts the returns.
     """
-    returns = (nav / nav.shift(1) - 1).iloc[1:]
-    benchmark_returns = None if benchmark is None else (benchmark / benchmark.shift(1) - 1).iloc[1:]
-    return _measure(returns, benchmark_returns, turnover, None, risk_free_rate)
+    benchmark_returns = None if benchmark is None else _returns_of(benchmark)
+    if turnover is not None and turnover.index.equals(nav.index):
+        turnover = turnover.iloc[1:]
+    return _measure(_returns_of(nav), benchmark_returns, turnover, None, risk_free_rate)
+
+
+def _returns_of(level: pd.Series) -> pd.Series:
+    values = level.to_numpy(dtype=np.float64)
+    # As pandas says of a level of zero.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return pd.Series(values[1:] / values[:-1] - 1, index=level.index[1:])
 
 
 def _measure(
@@ -120,24 +132,21 @@ def _measure(
     risk_free_rate: float,
 ) -> dict[str, float]:
     """Measure the whole span; the arguments are those of :func:`report_performance`."""
-    _check_complete(returns, "account has no return")
-    metrics = absolute_metrics(returns, risk_free_rate)
+    # Measures of some thousand numbers are many short calls, and take pandas four times as long as NumPy.
+    sessions, own = returns.index, _complete(returns, returns.index, "account has no return")
+    metrics = absolute_metrics(own, risk_free_rate)
     if turnover is not None:
-        turnover = turnover.reindex(returns.index)
-        _check_complete(turnover, "account has no turnover")
-        metrics["annualised_turnover"] = float(turnover.mean() * SESSIONS_PER_YEAR)
+        traded = _complete(turnover, sessions, "account has no turnover")
+        metrics["annualised_turnover"] = float(traded.mean() * SESSIONS_PER_YEAR)
     if costs is not None:
-        costs = costs.reindex(returns.index)
-        _check_complete(costs, "account has no costs")
-        metrics["cost_drag"] = cost_drag(returns, costs)
+        metrics["cost_drag"] = cost_drag(own, _complete(costs, sessions, "account has no costs"))
     if benchmark_returns is not None:
-        benchmark_returns = benchmark_returns.reindex(returns.index)
-        _check_complete(benchmark_returns, "benchmark has no return")
-        metrics |= relative_metrics(returns, benchmark_returns, risk_free_rate)
+        benchmark = _complete(benchmark_returns, sessions, "benchmark has no return")
+        metrics |= relative_metrics(own, benchmark, risk_free_rate)
     return metrics
 
 
-def absolute_metrics(returns: pd.Series, risk_free_rate: float = 0.0) -> dict[str, float]:
+def absolute_metrics(returns: Returns, risk_free_rate: float = 0.0) -> dict[str, float]:
     """Measures that need no benchmark; ``risk_free_rate`` is the one they were measured above."""
     return {
         "total_return": total_return(returns),
@@ -155,27 +164,28 @@ def absolute_metrics(returns: pd.Series, risk_free_rate: float = 0.0) -> dict[st
     }
 
 
-def relative_metrics(returns: pd.Series, benchmark_returns: pd.Series, risk_free_rate: float = 0.0) -> dict[str, float]:
+def relative_metrics(returns: Returns, benchmark_returns: Returns, risk_free_rate: float = 0.0) -> dict[str, float]:
     """Measures against a benchmark with the same sessions."""
     alpha, beta = alpha_beta(returns, benchmark_returns, risk_free_rate)
+    excess = _values(returns) - _values(benchmark_returns)
     return {
         "benchmark_total_return": total_return(benchmark_returns),
         "benchmark_annualised_return": annualised_return(benchmark_returns),
         "benchmark_maximum_drawdown": max_drawdown(benchmark_returns),
         "annualised_excess_return": annualised_return(returns) - annualised_return(benchmark_returns),
-        "tracking_error": annualised_volatility(returns - benchmark_returns),
-        "information_ratio": sharpe_ratio(returns - benchmark_returns),
+        "tracking_error": annualised_volatility(excess),
+        "information_ratio": sharpe_ratio(excess),
         "alpha": alpha,
         "beta": beta,
     }
 
 
-def total_return(returns: pd.Series) -> float:
+def total_return(returns: Returns) -> float:
     """Compounded return: ``∏(1 + r) - 1``."""
-    return float(np.prod(1 + returns.to_numpy(dtype=np.float64)) - 1)
+    return float(np.prod(1 + _values(returns)) - 1)
 
 
-def annualised_return(returns: pd.Series) -> float:
+def annualised_return(returns: Returns) -> float:
     """Geometric return per year: ``(1 + total) ^ (252 / sessions) - 1``; -1 once everything is lost, NaN of nothing."""
     if len(returns) == 0:
         return float("nan")
@@ -183,95 +193,104 @@ def annualised_return(returns: pd.Series) -> float:
     return -1.0 if growth <= 0 else float(growth ** (SESSIONS_PER_YEAR / len(returns)) - 1)
 
 
-def annualised_volatility(returns: pd.Series) -> float:
+def annualised_volatility(returns: Returns) -> float:
     """Sample standard deviation (ddof 1) per year: ``σ √252``; NaN below two sessions."""
-    return float(returns.std(ddof=1, skipna=False) * np.sqrt(SESSIONS_PER_YEAR))
+    return float(_deviation(_values(returns)) * np.sqrt(SESSIONS_PER_YEAR))
 
 
-def sample_deviation(values: pd.Series) -> float:
+def sample_deviation(values: Returns) -> float:
     """Return the standard deviation (ddof 1): 0 of values that differ by rounding only, NaN where one is missing."""
-    known = values.to_numpy(dtype=np.float64)
+    known = _values(values)
     if len(known) > 1 and np.ptp(known) <= ROUNDING * np.abs(known).max():
         return 0.0
-    return float(values.std(ddof=1, skipna=False))
+    return _deviation(known)
 
 
-def sharpe_ratio(returns: pd.Series, risk_free_rate: float = 0.0) -> float:
+def _deviation(values: Values) -> float:
+    """Return the standard deviation (ddof 1) with the bits of pandas; NaN of less than two values."""
+    with np.errstate(invalid="ignore"):
+        return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+
+
+def sharpe_ratio(returns: Returns, risk_free_rate: float = 0.0) -> float:
     """Return per risk above a rate per year: ``mean / σ × √252`` on the arithmetic mean; NaN when nothing varies.
 
     On returns in excess of a benchmark, which is their own measure of what is free, it is the information ratio.
     """
-    excess = returns - rate_per_session(risk_free_rate)
+    excess = _values(returns) - rate_per_session(risk_free_rate)
     deviation = sample_deviation(excess)
     return float(excess.mean() / deviation * np.sqrt(SESSIONS_PER_YEAR)) if deviation > 0 else float("nan")
 
 
-def sortino_ratio(returns: pd.Series, risk_free_rate: float = 0.0) -> float:
+def sortino_ratio(returns: Returns, risk_free_rate: float = 0.0) -> float:
     """Return per downside risk above a rate per year: ``mean / √mean(min(r, 0)²) × √252``; NaN without a loss."""
-    excess = returns - rate_per_session(risk_free_rate)
-    downside = float(np.sqrt(np.mean(np.minimum(excess.to_numpy(dtype=np.float64), 0.0) ** 2)))
+    excess = _values(returns) - rate_per_session(risk_free_rate)
+    downside = float(np.sqrt(np.mean(np.minimum(excess, 0.0) ** 2)))
     return float(excess.mean() / downside * np.sqrt(SESSIONS_PER_YEAR)) if downside > 0 else float("nan")
 
 
 def drawdowns(returns: pd.Series) -> pd.Series:
     """Value over the highest value so far, minus 1; the value before the first session counts as 1."""
+    return pd.Series(_drawdowns(_values(returns)), index=returns.index, name="drawdown")
+
+
+def _drawdowns(returns: Values) -> Values:
     with np.errstate(over="ignore", invalid="ignore"):
-        value = np.cumprod(1 + returns.to_numpy(dtype=np.float64))
-        highest = np.maximum(np.maximum.accumulate(value), 1.0)
-        return pd.Series(value / highest - 1, index=returns.index, name="drawdown")
+        value = np.cumprod(1 + returns)
+        return value / np.maximum(np.maximum.accumulate(value), 1.0) - 1
 
 
-def max_drawdown(returns: pd.Series) -> float:
-    """Deepest drawdown, 0 or negative."""
-    return float(np.minimum(drawdowns(returns).min(skipna=False), 0.0))
+def max_drawdown(returns: Returns) -> float:
+    """Deepest drawdown, 0 or negative; NaN of nothing."""
+    return float(np.minimum(_drawdowns(_values(returns)).min(), 0.0)) if len(returns) else float("nan")
 
 
-def longest_drawdown(returns: pd.Series) -> float:
+def longest_drawdown(returns: Returns) -> float:
     """Largest number of consecutive sessions below an earlier high; NaN of nothing."""
-    if returns.isna().any() or returns.empty:
+    values = _values(returns)
+    if np.isnan(values).any() or not len(values):
         return float("nan")
     # Between two sessions at the height all are below it; so they are before the first and behind the last one.
-    at_height = np.flatnonzero(~(drawdowns(returns).to_numpy() < 0))
-    return float(np.diff(at_height, prepend=-1, append=len(returns)).max() - 1)
+    at_height = np.flatnonzero(~(_drawdowns(values) < 0))
+    return float(np.diff(at_height, prepend=-1, append=len(values)).max() - 1)
 
 
-def calmar_ratio(returns: pd.Series) -> float:
+def calmar_ratio(returns: Returns) -> float:
     """Annualised return over the deepest drawdown; NaN without a drawdown."""
     deepest = max_drawdown(returns)
     return annualised_return(returns) / -deepest if deepest < 0 else float("nan")
 
 
-def win_rate(returns: pd.Series) -> float:
+def win_rate(returns: Returns) -> float:
     """Sessions with a gain over sessions with a gain or a loss; NaN when nothing moved."""
-    values = returns.to_numpy(dtype=np.float64)
+    values = _values(returns)
     if np.isnan(values).any():
         return float("nan")
     moved = np.count_nonzero(values)
     return float(np.count_nonzero(values > 0) / moved) if moved else float("nan")
 
 
-def profit_factor(returns: pd.Series) -> float:
+def profit_factor(returns: Returns) -> float:
     """Sum of gains over sum of losses; NaN without a loss."""
-    values = returns.to_numpy(dtype=np.float64)
+    values = _values(returns)
     if np.isnan(values).any():
         return float("nan")
     lost = -float(values[values < 0].sum())
     return float(values[values > 0].sum() / lost) if lost > 0 else float("nan")
 
 
-def cost_drag(returns: pd.Series, costs: pd.Series) -> float:
+def cost_drag(returns: Returns, costs: Returns) -> float:
     """Annualised return lost to costs: what the same returns with the costs given back would have made, minus net."""
-    return annualised_return(returns + costs) - annualised_return(returns)
+    return annualised_return(_values(returns) + _values(costs)) - annualised_return(returns)
 
 
-def alpha_beta(returns: pd.Series, benchmark_returns: pd.Series, risk_free_rate: float = 0.0) -> tuple[float, float]:
+def alpha_beta(returns: Returns, benchmark_returns: Returns, risk_free_rate: float = 0.0) -> tuple[float, float]:
     """Least-squares beta to the benchmark and annualised alpha ``(1 + mean(r - β b)) ^ 252 - 1``.
 
     Both are of returns above the risk-free rate, given per year.
     """
     free = rate_per_session(risk_free_rate)
-    account = returns.to_numpy(dtype=np.float64) - free
-    benchmark = benchmark_returns.to_numpy(dtype=np.float64) - free
+    account, benchmark = _values(returns) - free, _values(benchmark_returns) - free
     deviation = benchmark - benchmark.mean()
     variance = float(np.mean(deviation**2))
     if not sample_deviation(benchmark_returns) > 0:
@@ -316,10 +335,16 @@ def by_period(
     return table
 
 
-def _check_complete(values: pd.Series, lack: str) -> None:
-    """Check that every session has a finite value; `lack` says what the series lacks otherwise."""
-    if values.empty:
+def _values(returns: Returns) -> Values:
+    return np.asarray(returns, dtype=np.float64)
+
+
+def _complete(values: pd.Series, sessions: pd.Index, lack: str) -> Values:
+    """Return the finite value of every session; `lack` says what the series lacks otherwise."""
+    if not len(sessions):
         raise MarketDataError(f"The {lack} at all. Give at least one session.")
-    missing = values.index[~np.isfinite(values.to_numpy(dtype=np.float64))]
+    found = _values(values if values.index.equals(sessions) else values.reindex(sessions))
+    missing = sessions[~np.isfinite(found)]
     if len(missing):
         raise MarketDataError(f"The {lack} in session {missing[0]}. Complete it or shorten the period.")
+    return found

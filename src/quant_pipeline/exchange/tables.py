@@ -62,9 +62,11 @@ def fills_table(fills: npt.NDArray[np.int64], instruments: pd.Index) -> pd.DataF
 
 
 def texts_of(codes: npt.NDArray[Any], texts: Mapping[int, str]) -> pd.Series:
-    """Return the text of each code; one that occurs in thousands of rows is made once."""
-    different, places = np.unique(codes, return_inverse=True)
-    return pd.Series(pd.array([texts[int(code)] for code in different], dtype="str").take(places))
+    """Return the text of each code, none below 0; one that occurs in thousands of rows is made once."""
+    numbers = codes.astype(np.intp)
+    is_there = np.bincount(numbers) > 0
+    different = pd.array([texts[int(code)] for code in np.flatnonzero(is_there)], dtype="str")
+    return pd.Series(different.take((np.cumsum(is_there) - 1)[numbers]))
 
 
 def events_table(rows: list[tuple[str, str, int, int, int]]) -> pd.DataFrame:

@@ -6,7 +6,6 @@ of its rows would take more memory than their features.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.common.row_blocks import row_blocks
 
 
 def labels_of_rows(index: pd.MultiIndex, labels: pd.Series) -> pd.Series:
@@ -34,18 +34,21 @@ def labels_of_rows(index: pd.MultiIndex, labels: pd.Series) -> pd.Series:
     """
     require_order(index, "rows of a panel")
     require_rows(labels.index, "label")
-    cells = [
-        np.append(level.get_indexer(own), -1)[codes]
-        for level, own, codes in zip(index.levels, labels.index.levels, labels.index.codes, strict=True)
-    ]
     values = labels.to_numpy(dtype=np.float32 if labels.dtype == np.float32 else np.float64, na_value=np.nan)
-    grid = np.full(index.levshape, np.nan, dtype=values.dtype).ravel()
-    of_labels, known = _places_in_grid(cells, index.levshape)
-    grid[of_labels] = values[known]
-    of_rows, known = _places_in_grid(index.codes, index.levshape)
-    found = np.full(len(index), np.nan, dtype=values.dtype)
-    found[known] = grid[of_rows]
-    return pd.Series(found, index=index, name=labels.name)
+    grid = np.full(_shape_of_grid(index), np.nan, dtype=values.dtype)
+    cells, width, of_labels = grid.ravel(), grid.shape[1], labels.index
+    sessions, instruments = (
+        np.append(level.get_indexer(own), -1) for level, own in zip(index.levels, of_labels.levels, strict=True)
+    )
+    sessions *= width
+    for block in row_blocks(len(labels)):
+        session, instrument = (codes[block] for codes in of_labels.codes)
+        cells[sessions[session] + instruments[instrument]] = values[block]
+    grid[-2:], grid[:, -1] = np.nan, np.nan
+    found = np.empty(len(index), dtype=values.dtype)
+    for block in row_blocks(len(index)):
+        found[block] = cells[_cells(index, block, width)]
+    return pd.Series(found, index=index, name=labels.name, copy=False)
 
 
 def require_rows(index: pd.MultiIndex, what: str) -> None:
@@ -66,13 +69,14 @@ def require_rows(index: pd.MultiIndex, what: str) -> None:
         When it has its levels in another order, or a row twice.
     """
     require_order(index, f"{what}s")
-    places, known = _places_in_grid(index.codes, index.levshape)
     # Pandas would ask a hash table of all rows.
-    seen = np.zeros(math.prod(index.levshape), dtype=bool)
-    seen[places] = True
-    if int(np.count_nonzero(seen)) < len(places):
-        rows = index[known]
-        session, instrument = rows[rows.duplicated()][0]
+    seen, known = np.zeros(_shape_of_grid(index), dtype=bool), 0
+    cells, width = seen.ravel(), seen.shape[1]
+    for block in row_blocks(len(index)):
+        cells[_cells(index, block, width)] = True
+        known += _count_known([codes[block] for codes in index.codes])
+    if int(np.count_nonzero(seen[:-2, :-1])) < known:
+        session, instrument = _first_twice(index)
         raise ModelError(f"{instrument} has two {what}s on {str(session)[:10]}; give each instrument one in a session")
 
 
@@ -97,18 +101,31 @@ def require_order(index: pd.MultiIndex, what: str) -> None:
         raise ModelError(f"{what} are indexed ({found}); index them (datetime, instrument)")
 
 
-def _places_in_grid(
-    codes: Sequence[npt.NDArray[Any]], shape: tuple[int, ...]
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_] | slice]:
-    """Count the cells of a grid row by row: arrays are faster to index by one number than by two.
+def _shape_of_grid(index: pd.MultiIndex) -> tuple[int, int]:
+    """Return the shape of a grid of sessions and instruments that has room, at its ends, for rows without one.
 
-    Returns
-    -------
-    tuple
-        The numbers, and which rows they are of: those whose two codes are not negative.
+    Their codes of -1 count from the end: an instrument more and two sessions more take them, also where both are -1.
     """
+    n_sessions, n_instruments = index.levshape
+    return n_sessions + 2, n_instruments + 1
+
+
+def _cells(index: pd.MultiIndex, block: slice, width: int) -> npt.NDArray[np.intp]:
+    """Return the cells of some rows, counted through the grid: arrays are faster to index by one number than by two."""
+    session, instrument = (codes[block] for codes in index.codes)
+    cells = np.multiply(session, width, dtype=np.intp)
+    cells += instrument
+    return cells
+
+
+def _count_known(codes: Sequence[npt.NDArray[Any]]) -> int:
     session, instrument = codes
-    known = (session >= 0) & (instrument >= 0)
-    if known.all():
-        return np.asarray(session, dtype=np.intp) * shape[1] + instrument, slice(None)
-    return np.asarray(session[known], dtype=np.intp) * shape[1] + instrument[known], known
+    if min(session.min(), instrument.min()) >= 0:
+        return len(session)
+    return int(np.count_nonzero((session >= 0) & (instrument >= 0)))
+
+
+def _first_twice(index: pd.MultiIndex) -> tuple[Any, Any]:
+    session, instrument = index.codes
+    rows = index[(session >= 0) & (instrument >= 0)]
+    return rows[rows.duplicated()][0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Final
 
@@ -40,12 +40,18 @@ class CombinationScores:
         self._table, self._labels = fused_scores, labels
         self._rows = _rows_by_name(fused_scores["combination"])
         self._first = fused_scores.iloc[next(iter(self._rows.values()), slice(0))]
-        self._index = _index_of(self._first)
-        self._labelled = LabelledRows(self._index, labels)
 
     def prepare(self) -> None:
-        """Compute what depends on labels alone, on all cores, before threads ask for it and wait for each other."""
+        """Compute what combinations share, before threads ask for it and wait for each other."""
         self._labelled.prepare()
+
+    @cached_property
+    def _index(self) -> pd.MultiIndex:
+        return _index_of(self._first)
+
+    @cached_property
+    def _labelled(self) -> LabelledRows:
+        return LabelledRows(self._index, self._labels)
 
     def table(self, combination: str) -> pd.DataFrame:
         """Return the rows of a combination; those that follow one another are not copied."""

@@ -27,7 +27,8 @@ def measure_backtest(
         ``date``, ``nav``, ``cash``, ``benchmark`` (from the first cash of the account), ``turnover``, ``cost``; and the
         measures of `evaluation.performance`.
     """
-    level = pd.Series(np.asarray(benchmark / benchmark.iloc[0] * result.initial_cash), index=result.nav.index)
+    known = benchmark.to_numpy(dtype=np.float64)
+    level = pd.Series(known / known[0] * result.initial_cash, index=result.nav.index)
     nav = pd.DataFrame(
         {
             "date": result.nav.index,
@@ -35,7 +36,7 @@ def measure_backtest(
             "cash": result.cash.to_numpy(),
             "benchmark": level.to_numpy(),
             "turnover": result.turnover.to_numpy(),
-            "cost": (result.fees + result.slippage).to_numpy(),
+            "cost": result.fees.to_numpy() + result.slippage.to_numpy(),
         }
     )
     return nav, measure_performance(result.nav, level, result.turnover, risk_free_rate)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any, NamedTuple, assert_never
 
+import numpy as np
 import pandas as pd
 
 from quant_pipeline.backtest.array_engine import run_backtest
@@ -15,6 +16,7 @@ from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.labels import require_price, stated_label
 from quant_pipeline.market.currencies import unit_of_amounts
 from quant_pipeline.market.dates import first_date
+from quant_pipeline.market.instrument_rows import repeated_names
 from quant_pipeline.pipelines.backtest.combination_scores import CombinationScores
 from quant_pipeline.pipelines.backtest.facts import decisive_parameters, digest_of_nav, hash_of_parameters
 from quant_pipeline.pipelines.backtest.figures import compose_equity_curve, draw_equity_picture
@@ -102,11 +104,11 @@ def backtest_combinations(
         When its scores do not state what they predict.
     """
     calendar = pd.DatetimeIndex(tables.sessions["date"])
-    market, combinations = both_on_cores(
+    combinations = CombinationScores(fused_scores, labels["label"])
+    market, _ = both_on_cores(
         lambda: tables.market_of(calendar[calendar >= first_date(fused_scores["datetime"])], rules),
-        lambda: CombinationScores(fused_scores, labels["label"]),
+        combinations.prepare,
     )
-    combinations.prepare()
     benchmark, cash = tables.benchmark_levels(market), rules.account.initial_cash
     blocks = {name: getattr(rules, name) for name in ("strategy", "market_rules", "cost_rules", "account")}
     blocks |= {"ensemble": ensemble, "backtest": backtest}
@@ -157,10 +159,16 @@ def backtest_combinations(
     measured = {name: measure(name, each) for name, each in traded.items()}
     shown, default = measured[ensemble.default], traded[ensemble.default].result
     facts["nav"] = digest_of_nav(shown.nav)
-    curves = [each.nav[["date", "nav"]].assign(combination=name) for name, each in measured.items()]
     comparison = pd.DataFrame([each.row for each in measured.values()])
-    combination_nav = pd.concat(curves, ignore_index=True)[["date", "combination", "nav"]]
+    combination_nav = _curves({name: each.nav for name, each in measured.items()})
     return shown.nav, default.trades, default.positions, shown.performance, comparison, combination_nav, facts
+
+
+def _curves(navs: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return ``date``, ``combination`` and ``nav`` of all combinations, one after the other."""
+    date, nav = (np.concatenate([each[name].to_numpy() for each in navs.values()]) for name in ("date", "nav"))
+    names = repeated_names(list(navs), np.array([len(each) for each in navs.values()]))
+    return pd.DataFrame({"date": date, "combination": names, "nav": nav})
 
 
 def _without_tables(result: BacktestResult) -> BacktestResult:
