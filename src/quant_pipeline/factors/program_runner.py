@@ -20,6 +20,7 @@ TILE_ROWS = 1600
 """Rows of a tile, when windows are short against it: the blocks of a chain then stay in the second-level cache."""
 BLOCK_ROWS = 200_000
 """Rows that are computed at once; the columns between stages are this long."""
+LINE_BYTES = 64
 
 
 def allocate_space(program: Program, rows: int) -> tuple[Any, ...]:
@@ -27,25 +28,34 @@ def allocate_space(program: Program, rows: int) -> tuple[Any, ...]:
     sizes = program.sizes
     slots = sizes["slots"]
     return (
-        np.zeros((sizes["single"], rows), np.float32),
-        np.zeros((sizes["double"], rows), np.float64),
-        np.zeros((9, slots, rows)),
-        np.zeros((9, rows + 1)),
-        np.zeros((6, rows)),
-        np.zeros((2, slots, rows), np.float32),
-        np.zeros((2, slots, rows)),
-        np.zeros(rows, np.int64),
-        np.zeros((sizes["wires"], rows), np.float32),
-        np.zeros((2, rows)),
-        np.zeros((2, rows), np.int32),
-        np.zeros((3, rows + 2), np.int64),
+        _allocate((sizes["single"], rows), np.float32),
+        _allocate((sizes["double"], rows), np.float64),
+        _allocate((9, slots, rows)),
+        _allocate((9, rows + 1)),
+        _allocate((6, rows)),
+        _allocate((2, slots, rows), np.float32),
+        _allocate((2, slots, rows)),
+        _allocate(rows, np.int64),
+        _allocate((sizes["wires"], rows), np.float32),
+        _allocate((2, rows)),
+        _allocate((2, rows), np.int32),
+        _allocate((3, rows + 2), np.int64),
     )
 
 
+def _allocate(shape: int | tuple[int, ...], kind: type = np.float64) -> np.ndarray:
+    """Allocate zeros that begin with a line of memory: what crosses lines is read and written at half the speed."""
+    size = int(np.prod(shape)) * np.dtype(kind).itemsize
+    room = np.zeros(size + LINE_BYTES, np.uint8)
+    first = -room.ctypes.data % LINE_BYTES
+    return room[first : first + size].view(kind).reshape(shape)
+
+
 def tile_rows(program: Program) -> int:
-    """Rows of a tile of a program: long against what its windows reach over."""
+    """Rows of a tile of a program: long against what its windows reach over, and whole lines of memory."""
     reach = max((stage.back + stage.ahead for stage in program.stages), default=0)
-    return max(TILE_ROWS, 4 * reach)
+    rows = max(TILE_ROWS, 4 * reach)
+    return rows + -rows % (LINE_BYTES // 4)
 
 
 class Executor:

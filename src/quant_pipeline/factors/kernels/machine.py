@@ -36,6 +36,7 @@ from quant_pipeline.factors.kernels.elementwise import (
     transform,
 )
 from quant_pipeline.factors.kernels.rows import fill
+from quant_pipeline.factors.kernels.streaming import settle, write_past_cache
 
 
 @inner
@@ -53,33 +54,43 @@ def load(source, segments, out):
 
 
 @inner
-def store(values, segments, index, out):
-    """Copy the wanted bars of every stretch to their place; ``place`` says which."""
+def store(values, segments, out):
+    """Copy the wanted bars of every stretch into a column, which the next stage reads."""
     for k in range(segments.shape[0]):
-        at, count, row = segments[k, 5], segments[k, 6], segments[k, index]
+        at, count, row = segments[k, 5], segments[k, 6], segments[k, 8]
         part, source = out[row : row + count], values[at : at + count]
         for i in range(count):
             part[i] = source[i]
 
 
 @inner
-def store_ratio(left, right, bars, segments, out):
-    """Divide two registers into the output; the left one may be some bars old."""
+def write_out(values, segments, out):
+    """Copy the wanted bars of every stretch into the output, which nothing reads soon."""
     for k in range(segments.shape[0]):
         at, count, row = segments[k, 5], segments[k, 6], segments[k, 7]
-        part, above, below = out[row : row + count], left[at - bars : at - bars + count], right[at : at + count]
-        for i in range(count):
-            part[i] = above[i] / below[i]
+        write_past_cache(values[at : at + count], out[row : row + count])
 
 
 @inner
-def store_product(left, right, segments, out):
+def write_out_ratio(left, right, bars, segments, room, out):
+    """Divide two registers into the output; the left one may be some bars old."""
+    for k in range(segments.shape[0]):
+        at, count, row = segments[k, 5], segments[k, 6], segments[k, 7]
+        part, above, below = room[:count], left[at - bars : at - bars + count], right[at : at + count]
+        for i in range(count):
+            part[i] = above[i] / below[i]
+        write_past_cache(part, out[row : row + count])
+
+
+@inner
+def write_out_product(left, right, segments, room, out):
     """Multiply two registers into the output."""
     for k in range(segments.shape[0]):
         at, count, row = segments[k, 5], segments[k, 6], segments[k, 7]
-        part, a, b = out[row : row + count], left[at : at + count], right[at : at + count]
+        part, a, b = room[:count], left[at : at + count], right[at : at + count]
         for i in range(count):
             part[i] = a[i] * b[i]
+        write_past_cache(part, out[row : row + count])
 
 
 @inner
@@ -143,8 +154,8 @@ def run_arithmetic(row, single, double, begin, stop, starts):
 
 
 @inner
-def run_move(row, here, fields, columns, output, single, double):
-    """Copy between the tile and memory."""
+def run_move(row, here, fields, columns, output, single, double, room):
+    """Copy between the tile and memory; there is room for a register of results."""
     kind, dst, a, number = row[0], row[1], row[2], row[6]
     columns_single, columns_double = columns
     if kind == op.LOAD_FIELD:
@@ -154,19 +165,19 @@ def run_move(row, here, fields, columns, output, single, double):
     elif kind == op.LOAD_DOUBLE:
         load(columns_double[number], here, double[dst])
     elif kind == op.STORE_SINGLE:
-        store(single[a], here, 8, columns_single[number])
+        store(single[a], here, columns_single[number])
     elif kind == op.STORE_DOUBLE:
-        store(double[a], here, 8, columns_double[number])
+        store(double[a], here, columns_double[number])
     elif kind == op.STORE_PRODUCT:
-        store_product(double[a], double[row[3]], here, output[number])
+        write_out_product(double[a], double[row[3]], here, room, output[number])
     elif kind == op.STORE_RATIO and row[7] == op.SINGLES:
-        store_ratio(single[a], single[row[3]], row[8], here, output[number])
+        write_out_ratio(single[a], single[row[3]], row[8], here, room, output[number])
     elif kind == op.STORE_RATIO:
-        store_ratio(double[a], double[row[3]], row[8], here, output[number])
+        write_out_ratio(double[a], double[row[3]], row[8], here, room, output[number])
     elif row[7] == op.SINGLES:
-        store(single[a], here, 7, output[number])
+        write_out(single[a], here, output[number])
     else:
-        store(double[a], here, 7, output[number])
+        write_out(double[a], here, output[number])
 
 
 @inner
@@ -262,10 +273,11 @@ def run_stage(code, tables, tiles, segments, fields, columns, output, space):
             if kind < op.FIRST_MOVE:
                 run_arithmetic(row, single, double, begin, stop, starts)
             elif kind < op.FIRST_CHAIN:
-                run_move(row, here, fields, columns, output, single, double)
+                run_move(row, here, fields, columns, output, single, double, space[4][0])
             elif kind < op.FIRST_FINISH:
                 run_chain(row, tables, space, begin, stop)
             elif kind < op.FIRST_WINDOW:
                 run_finish(row, tables, space, begin, stop)
             else:
                 run_window(row, tables, space, begin, stop)
+    settle()

@@ -96,8 +96,9 @@ def sort_windows(wires, begin, stop, first_step, count, steps, sources, comparat
     """
     for k in range(first_step, first_step + count):
         base, a, b, source = steps[k, 0], steps[k, 1], steps[k, 2], steps[k, 3]
-        for left in range(begin + a + b - 1, stop, SORTED_AT_ONCE):
-            right = min(left + SORTED_AT_ONCE, stop)
+        first = begin + a + b - 1
+        for block in range(first // SORTED_AT_ONCE, -(-stop // SORTED_AT_ONCE)):
+            left, right = max(first, block * SORTED_AT_ONCE), min((block + 1) * SORTED_AT_ONCE, stop)
             for j in range(a + b):
                 shift = 0 if j < a else a
                 copy(wires[sources[source + j], left - shift : right - shift], wires[base + j, left:right])
