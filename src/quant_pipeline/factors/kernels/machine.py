@@ -35,8 +35,8 @@ from quant_pipeline.factors.kernels.elementwise import (
     forget_outside,
     transform,
 )
+from quant_pipeline.factors.kernels.past_cache import settle, write_past_cache
 from quant_pipeline.factors.kernels.rows import fill
-from quant_pipeline.factors.kernels.streaming import settle, write_past_cache
 
 
 @inner
