@@ -1,8 +1,8 @@
 """Writing results past the cache.
 
 A tile's results of one factor lie far from those of the next. An ordinary store first reads each line of memory into
-the cache, where nothing asks for it again. Whole lines are written past it here ("non-temporal" stores); every core sees
-them after `settle`.
+the cache, where nothing asks for it again. Whole lines are written past it here ("non-temporal" stores); every core
+sees them after `settle`.
 """
 
 from __future__ import annotations
