@@ -118,7 +118,7 @@ def test_exports_of_chinese_shares_have_tables_and_an_account_of_their_own(load,
     assert (parameters["as_of"], entry["parameters"]["folder"]) == ("2024-05-24", str(CASES / "24_tushare"))
     paths = {"market": "data/markets/cn_files", "account": "data/accounts/cn_files"}
     assert configuration["globals"]["paths"] == paths
-    assert entry["cache"] == "data/markets/cn_files/01_raw/.cache"
+    assert entry["cache"] == str(tmp_path / "data/markets/cn_files/01_raw/.cache")
     # The shares that the embedded market has under special treatment are others.
     assert parameters["market_rules"]["special_limits"] == []
     assert parameters["split"]["train"][0] > "2024-01-01"
@@ -139,6 +139,21 @@ def test_a_market_that_never_closes_has_its_calendar(load):
 def test_facts_are_known_to_commands_that_name_no_folder(load):
     load(market_folder=str(CASES / "05b_yf_not_adjusted"))["parameters"]
     assert load()["parameters"]["as_of"] == "2024-05-24"
+
+
+@pytest.mark.parametrize("named", [{}, {"market_folder": "data/markets/files/01_raw"}])
+def test_paths_begin_at_the_project_wherever_the_process_was_started(load, tmp_path, monkeypatch, named):
+    folder = tmp_path / "data/markets/files/01_raw"
+    shutil.copytree(CASES / "05b_yf_not_adjusted", folder)
+    split = load()["parameters"]["split"]
+    assert split["train"] == ["2024-01-31", "2024-04-09"]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    configuration = load(**named)
+    assert configuration["parameters"]["split"] == split
+    entry = configuration["catalog"]["market_source"]
+    assert (entry["parameters"]["folder"], entry["cache"]) == (str(folder), str(folder / ".cache"))
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_facts_read_the_files_of_a_kind_once(load, monkeypatch):
@@ -242,6 +257,17 @@ class TestOfAProvider:
     def test_facts_are_known_to_commands_that_name_no_provider(self, load_qlib, provider):
         load_qlib(provider_uri=str(provider))["parameters"]
         assert load_qlib(provider_uri="/nowhere")["parameters"]["as_of"] == "2019-12-31"
+
+    def test_a_provider_in_the_project_is_found_wherever_the_process_was_started(
+        self, load_qlib, provider, tmp_path, monkeypatch
+    ):
+        (tmp_path / "mine").symlink_to(provider)
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        configuration = load_qlib(provider_uri="mine")
+        assert configuration["parameters"]["as_of"] == "2019-12-31"
+        assert configuration["catalog"]["market_source"]["parameters"]["provider_uri"] == str(tmp_path / "mine")
+        assert list((tmp_path / "elsewhere").iterdir()) == []
 
     def test_a_rule_that_does_not_exist_is_refused(self, load_qlib, provider, tmp_path):
         file = tmp_path / "conf/qlib/parameters.yml"

@@ -12,6 +12,7 @@ from yaml import YAMLError
 from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT, LOCAL, environments_in
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.project.configuration_files import ConfigurationFiles
+from quant_pipeline.project.project_paths import with_project_paths
 from quant_pipeline.project.references import merge, merged_and_resolved, names_from_params, select
 from quant_pipeline.project.refused_configuration import (
     describe_unreadable,
@@ -122,6 +123,7 @@ class ProjectConfigLoader(ConfigurationFiles):
                 refuse_unusable_folders(found)
             if key == "catalog":
                 refuse_renamed_types(found, self.environment)
+                found = with_project_paths(found, self.project)
         except (YAMLError, OSError) as error:
             raise ConfigurationError(describe_unreadable(self._files(), self._text_of) or str(error)) from error
         except OmegaConfBaseException as error:

@@ -39,6 +39,8 @@ class ConfigurationFiles(OmegaConfigLoader):
 
     def __init__(self, conf_source: str, env: str | None = None, **options: Any) -> None:
         self._root = Path(conf_source)
+        self.project = self._root.absolute().parent
+        """Folder of the project, at which relative paths begin; a session of Kedro says so itself."""
         self._raw: dict[str, list[dict[str, Any]]] = {}
         if not self._root.exists() and "://" not in str(conf_source):
             raise ConfigurationError(
@@ -47,11 +49,6 @@ class ConfigurationFiles(OmegaConfigLoader):
             )
         super().__init__(conf_source, env, **options)
         self.config_patterns.setdefault("mlflow", MLFLOW_PATTERNS)
-
-    @property
-    def project(self) -> Path:
-        """Folder of the project."""
-        return self._root.absolute().parent
 
     @property
     def environment(self) -> str:

@@ -23,7 +23,19 @@ if TYPE_CHECKING:
 
 
 class ProjectContext(KedroContext):
-    """Kedro's context; parameters that do not fit their types are one message instead of a traceback."""
+    """Kedro's context; parameters that do not fit their types are one message instead of a traceback.
+
+    Parameters
+    ----------
+    **options
+        As for `kedro.framework.context.KedroContext`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        if isinstance(self.config_loader, ProjectConfigLoader):
+            # The configuration may lie elsewhere, by ``--conf-source``.
+            self.config_loader.project = self.project_path
 
     @cached_property
     def mlflow(self) -> KedroMlflowConfig:

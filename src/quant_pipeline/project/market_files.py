@@ -20,8 +20,9 @@ from pydantic import ValidationError
 
 from quant_pipeline.common.atomic import replacing_file
 from quant_pipeline.common.exceptions import ConfigurationError, QuantPipelineError
-from quant_pipeline.common.places import Place
+from quant_pipeline.common.places import path_here
 from quant_pipeline.market.sources.folder_state import DECISIVE, states_of
+from quant_pipeline.project.project_paths import source_parameters
 from quant_pipeline.project.unresolved import plain, unresolved
 
 if TYPE_CHECKING:
@@ -140,10 +141,10 @@ def exchange_rules(loader: ProjectConfigLoader, key: str) -> Any:
 def _facts(loader: ProjectConfigLoader) -> dict[str, Any]:
     entry = unresolved(loader, "catalog").get("market_source", {})
     parameters = entry.get("parameters") or {} if isinstance(entry, Mapping) else {}
-    cache = Place.of(str(plain(loader, "${globals:paths.market}"))).path / "01_raw" / ".cache"
+    cache = path_here(loader.project, str(plain(loader, "${globals:paths.market}"))) / "01_raw" / ".cache"
     if isinstance(entry, Mapping) and entry.get("source") not in SOURCES:
         return _facts_of_source(loader, str(entry.get("source")), parameters, cache)
-    named = plain(loader, parameters.get("folder"))
+    named = source_parameters({"folder": plain(loader, parameters.get("folder"))}, loader.project)["folder"]
     if named is None:
         return {}
     folder = Path(str(named)).expanduser()
@@ -182,7 +183,8 @@ def _facts_of_source(
     """Return what a source knows without reading its bars; what it knew last where it cannot be asked."""
     from quant_pipeline.market.sources.source import find_source
 
-    given = {key: plain(loader, value) for key, value in parameters.items() if f"${{{RESOLVER}:" not in str(value)}
+    asked = {key: plain(loader, value) for key, value in parameters.items() if f"${{{RESOLVER}:" not in str(value)}
+    given = source_parameters(asked, loader.project)
     key = json.dumps([name, given], default=str, sort_keys=True)
     if key in loader.market_facts:
         known: dict[str, Any] = loader.market_facts[key]

@@ -1,0 +1,50 @@
+"""Relative paths of the catalog begin at the folder of the project."""
+
+from pathlib import Path
+
+import pytest
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+from quant_pipeline.project.project_paths import with_project_paths
+
+PROJECT = Path("/projects/mine")
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ("data/{model}/latest", "/projects/mine/data/{model}/latest"),
+        ("/data/latest", "/data/latest"),
+        ("s3://desk/latest", "s3://desk/latest"),
+        ("file:///data/latest", "file:///data/latest"),
+        ("s3:/desk/latest", "s3:/desk/latest"),
+        (None, None),
+    ],
+)
+def test_what_is_relative_is_of_the_project_and_addresses_stay(written, found):
+    catalog = {"earlier": {"type": "quant_pipeline.datasets.earlier.EarlierTables", "folder": written, "file": "a"}}
+    assert with_project_paths(catalog, PROJECT)["earlier"] == {**catalog["earlier"], "folder": found}
+
+
+def test_parameters_of_a_market_source_have_paths_and_datasets_of_others_have_none_of_ours():
+    market = {
+        "type": "quant_pipeline.datasets.market.Market",
+        "parameters": {"provider_uri": {"day": "mine"}, "folder": "~/bars", "path": "bars", "cache": "of theirs"},
+    }
+    catalog = {"market_source": market, "theirs": {"type": "others.Dataset", "folder": "Shared Documents"}}
+    found = with_project_paths(catalog, PROJECT)
+    assert found["theirs"] == catalog["theirs"]
+    assert found["market_source"]["parameters"] == {
+        **market["parameters"],
+        "provider_uri": {"day": "/projects/mine/mine"},
+        "path": "/projects/mine/bars",
+    }
+
+
+def test_paths_are_of_the_project_where_its_configuration_lies_elsewhere(project_path, tmp_path):
+    bootstrap_project(project_path)
+    (tmp_path / "conf").symlink_to(project_path / "conf")
+    with KedroSession.create(project_path, env="files", conf_source=str(tmp_path / "conf")) as session:
+        entry = session.load_context().config_loader["catalog"]["market_source"]
+    assert entry["cache"] == str(project_path / "data/markets/files/01_raw/.cache")
