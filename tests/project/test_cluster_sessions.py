@@ -62,17 +62,16 @@ def test_a_session_is_of_the_environment_of_the_command_whatever_the_shell_of_th
 
 
 def test_the_session_of_the_account_is_that_of_the_command(project):
-    (project / "conf/second/parameters.yml").write_text("as_of: 2024-03-28\n")
+    (project / "conf/second/globals.yml").write_text(f"{SECOND}as_of: 2024-03-28\n")
     with sessions_of(loader_of(project), "training") as sessions:
         assert sessions.params == {"cluster": None, "as_of": "2024-03-28"}
 
 
-@pytest.mark.parametrize("name", ["globals", "parameters"])
 def test_segments_are_those_of_the_command_where_the_account_is_at_an_earlier_session_than_its_bars(
-    project, monkeypatch, name
+    project, monkeypatch, tmp_path
 ):
-    monkeypatch.chdir(project)
-    (project / f"conf/local/{name}.yml").write_text("as_of: 2024-04-30\n")
+    monkeypatch.chdir(tmp_path)  # Where a worker was started.
+    (project / "conf/local/globals.yml").write_text("as_of: 2024-04-30\n")
     command = loader_of(project, "files", market_folder=str(BARS))
     with sessions_of(command, "training") as sessions, pytest.raises(NotReadyError):
         on_worker(sessions)

@@ -76,12 +76,16 @@ def test_segments_that_the_user_writes_are_kept_and_nothing_is_derived(load, tmp
 def test_segments_fit_the_bars_up_to_the_session_of_the_account(load, tmp_path):
     folder = str(CASES / "05b_yf_not_adjusted")
     named = load(market_folder=folder, as_of="2024-04-30")["parameters"]
-    (tmp_path / "conf/local/globals.yml").write_text("as_of: 2024-04-30\n")
-    assert load(market_folder=folder)["parameters"]["split"] == named["split"]
+    local = tmp_path / "conf/local/globals.yml"
+    for written in ("2024-04-30", "20240430", "'20240430'", "${last_booked_session:'2024-04-30'}"):
+        local.write_text(f"as_of: {written}\n")
+        configuration = load(market_folder=folder)
+        assert configuration["parameters"]["split"] == named["split"]
+        assert configuration["catalog"]["market_source"]["as_of"] == "2024-04-30"
     assert named["split"]["test"] == ["2024-04-11", None]
-    local = tmp_path / "conf/local/parameters.yml"
     local.write_text("as_of: 2024-05-15\n")
     assert load(market_folder=folder, as_of="2024-04-30")["parameters"]["split"] == named["split"]
+    assert load(market_folder=folder, as_of=20240430)["parameters"]["split"] == named["split"]
     local.write_text("as_of: ${latest_closed_session:XNYS}\n")
     assert (
         load(market_folder=folder)["parameters"]["split"]

@@ -94,6 +94,39 @@ def test_a_reference_to_nothing(conf):
         load(conf, "paper")
 
 
+@pytest.mark.parametrize("written", ["null", "''", "latest", "[2024, 6]", "2024-6-28", "2024-06-28T16:00", "20241301"])
+def test_a_session_that_is_no_day_is_refused_with_its_file(conf, written):
+    (conf / "local" / "globals.yml").write_text(f"as_of: {written}\n")
+    with pytest.raises(ConfigurationError, match=r"^`as_of` of conf/local/globals\.yml is .*, which is no date such"):
+        load(conf)
+    assert load(conf, as_of="20250103")["as_of"] == "2025-01-03"
+    with pytest.raises(ConfigurationError, match=r"^`as_of` of --params is 'soon', which is no date such as"):
+        load(conf, as_of="soon")
+
+
+def test_a_session_that_is_no_day_leaves_the_catalog(conf):
+    """An account is halted by a catalog alone."""
+    (conf / "sim" / "globals.yml").write_text("as_of: soon\n")
+    (conf / "sim" / "catalog_entry.yml").write_text('entry: {filepath: "${globals:as_of}"}\n')
+    loader = ProjectConfigLoader(str(conf), "sim", base_env="base", default_run_env="sim")
+    assert loader["catalog"]["entry"]["filepath"] == "soon"
+
+
+@pytest.mark.parametrize("written", ["2024-03-28", "${last_booked_session:'2024-03-28'}", "latest"])
+def test_another_session_among_the_parameters_is_refused_as_the_catalog_has_that_of_the_globals(conf, written):
+    (conf / "sim" / "globals.yml").write_text("as_of: 20250103\npaths: {account: account, market: market}\n")
+    (conf / "local" / "parameters.yml").write_text(f"as_of: {written}\n")
+    told = (
+        r"^`as_of` of conf/local/parameters\.yml is '.*', and the session of this account is 2025-01-03\. .* write it "
+        r"into conf/local/globals\.yml,"
+    )
+    with pytest.raises(ConfigurationError, match=told):
+        load(conf)
+    assert load(conf, as_of="2024-12-31")["as_of"] == "2024-12-31"
+    (conf / "local" / "parameters.yml").write_text("as_of: 20250103\n")
+    assert load(conf)["as_of"] == "2025-01-03"
+
+
 def test_a_key_in_base_and_in_an_environment_is_no_mistake(conf):
     (conf / "sim" / "parameters.yml").write_text("as_of: 2025-01-06\n")
     assert str(load(conf)["as_of"]) == "2025-01-06"

@@ -5,9 +5,7 @@ Commas in brackets do not separate parameters.
 
 from __future__ import annotations
 
-import datetime
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -16,6 +14,7 @@ from typing import Any
 import click
 
 from quant_pipeline.common.storage_errors import KnownErrorsInOneLine
+from quant_pipeline.common.written_days import read_day
 
 OPENING, CLOSING = "([{", ")]}"
 
@@ -89,7 +88,7 @@ def _with_date(context: click.Context, parameters: Any) -> Any:
     if str(parameters["as_of"]).strip().lower() == "latest":
         return {key: value for key, value in parameters.items() if key != "as_of"}
     try:
-        return parameters | {"as_of": _iso(str(parameters["as_of"]))}
+        return parameters | {"as_of": read_day(parameters["as_of"])}
     except ValueError:
         context.fail(f"--params: as_of={parameters['as_of']} is no date such as 2025-01-02, nor `latest`.")
 
@@ -97,14 +96,9 @@ def _with_date(context: click.Context, parameters: Any) -> Any:
 def read_date(context: click.Context, option: click.Parameter, value: str) -> str:
     """Read an argument that is a date, also as 20250102."""
     try:
-        return _iso(value)
+        return read_day(value)
     except ValueError:
         context.fail(f"'{value}' is no date such as 2025-01-02.")
-
-
-def _iso(text: str) -> str:
-    compact = re.fullmatch(r"(\d{4})(\d{2})(\d{2})", text.strip())
-    return datetime.date.fromisoformat("-".join(compact.groups()) if compact else text.strip()).isoformat()
 
 
 def _tidy(item: str) -> str:

@@ -25,6 +25,7 @@ from quant_pipeline.project.refused_configuration import (
 )
 from quant_pipeline.project.rehearsal import set_apart
 from quant_pipeline.project.resolvers import CUSTOM_RESOLVERS, register_resolvers
+from quant_pipeline.project.session_of_run import named_session, require_session, with_day
 from quant_pipeline.project.signal_models import with_signals
 
 PINNED = {
@@ -56,13 +57,15 @@ class ProjectConfigLoader(ConfigurationFiles):
         self._found_for: dict[str, Any] = {}
         self._known: set[str] = set()
         self._taken_by_parameters: set[str] = set()
+        self._globals: dict[str, Any] = {}
         self.withheld: set[str] = set()
         """Names that conf/local sets although the account, which trades real money, takes them from its own files."""
         self.market_facts: dict[str, Any] = {}
         """What `market_files` found in the folders of this configuration."""
         self.as_written: dict[str, dict[str, Any]] = {}
         """What `unresolved` read."""
-        given = options.get("runtime_params") or {}
+        given = with_day(options.get("runtime_params") or {})
+        options["runtime_params"] = given
         if isinstance(given.get("universe"), str):
             # The name of a universe; conditions beside it in YAML stay.
             options["runtime_params"] = given | {"universe": {"name": given["universe"]}}
@@ -79,6 +82,17 @@ class ProjectConfigLoader(ConfigurationFiles):
                 f"{', '.join(environments_in(self._root))}. `kedro account new {self.environment} --from sim` makes "
                 "one for another account."
             )
+
+    @property
+    def session(self) -> str | None:
+        """Session of a run, ``YYYY-MM-DD``; None where neither ``--params`` nor the globals name one.
+
+        Raises
+        ------
+        ConfigurationError
+            When it is no day.
+        """
+        return named_session(self.runtime_params, self._globals, lambda name: self.place_of(name, "globals"))
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return one kind of configuration: ``parameters``, ``catalog``, ``globals`` and so on.
@@ -114,13 +128,17 @@ class ProjectConfigLoader(ConfigurationFiles):
         self._register_globals_resolver()
         register_resolvers(self)
         try:
+            # References to the segments of a market ask for it.
+            session = self.session if key == "parameters" else None
             found = super().__getitem__(key)
             if key == "parameters":
                 self._refuse_unknown(found)
                 self._refuse_params_of_real_money()
                 found = with_signals(found)
+                found = found if session is None else require_session(found, session, self.place_of)
             if key == "globals":
                 refuse_unusable_folders(found)
+                found = with_day(found)
             if key == "catalog":
                 refuse_renamed_types(found, self.environment)
                 found = with_project_paths(found, self.project)

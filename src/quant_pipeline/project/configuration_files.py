@@ -89,21 +89,23 @@ class ConfigurationFiles(OmegaConfigLoader):
         found = {file for key in self.config_patterns for file, content in self._read_local(key).items() if content}
         return sorted(file.relative_to(folder).as_posix() for file in found)
 
-    def place_of(self, key: str) -> str:
+    def place_of(self, key: str, kind: str = "parameters") -> str:
         """Return what sets a parameter, or the nearest part of its name that is set: ``--params`` or a file.
 
         Parameters
         ----------
         key
             Name of the parameter, for instance ``strategy.topk``.
+        kind
+            ``globals`` for one of these, which ``--params`` do not set.
         """
         path = key.split(".")
         for length in range(len(path), 0, -1):
-            if leads_somewhere(self.runtime_params, path[:length]):
+            if kind == "parameters" and leads_somewhere(self.runtime_params, path[:length]):
                 return "--params"
             for layer in reversed(self._names_of_layers()):
                 folder = Path(self._get_conf_env_path(layer))
-                for file, content in self._files_of_parameters(folder).items():
+                for file, content in self._files_of(kind, folder).items():
                     if leads_somewhere(content, path[:length]):
                         return f"{folder.parent.name}/{layer}/{file.relative_to(folder).as_posix()}"
         return self._names_of_folders()
@@ -177,12 +179,10 @@ class ConfigurationFiles(OmegaConfigLoader):
             return []
         return list(self._read_dir_configs(path, self.config_patterns[kind], kind, set()).values())
 
-    def _files_of_parameters(self, folder: Path) -> dict[Path, dict[str, Any]]:
+    def _files_of(self, kind: str, folder: Path) -> dict[Path, dict[str, Any]]:
         if not self._fs.isdir(folder.as_posix()):
             return {}
-        found: dict[Path, dict[str, Any]] = self._read_dir_configs(
-            str(folder), self.config_patterns["parameters"], "parameters", set()
-        )
+        found: dict[Path, dict[str, Any]] = self._read_dir_configs(str(folder), self.config_patterns[kind], kind, set())
         return found
 
     def _place_of(self, parameter: str) -> str:

@@ -219,21 +219,13 @@ def _look(folder: Path, options: dict[str, Any], cache: Path) -> dict[str, Any]:
     }
 
 
-def _session_of_run(loader: ProjectConfigLoader, facts: dict[str, Any]) -> str:
-    """Return the session that ``--params`` or a file of the account names: later bars are not known then.
-
-    It is that of the last bar where a file leaves it to a resolver, which cannot be asked while others are at work.
-    """
-    named = loader.runtime_params.get("as_of") or plain(loader, unresolved(loader, "parameters").get("as_of"))
-    return str(facts["as_of"] if named is None or "${" in str(named) else named)
-
-
 def _segments(loader: ProjectConfigLoader, facts: dict[str, Any], default: Any) -> dict[str, str]:
     """Return bounds derived from the span of the bars; none where the configured ones fit."""
     written = _plain_split(loader)
     if not written.keys() >= set(SEGMENTS):
         return {}
-    as_of = _session_of_run(loader, facts)
+    # Later bars are not known at the session of the run. Globals that refer to segments are read before they name it.
+    as_of = loader.session or facts["as_of"]
     sessions = [day for day in facts["sessions"] if day <= as_of]
     bounds = (("train_start", "train_end"), ("valid_start", "valid_end"), ("test_start", None))
     counts = [
