@@ -3,6 +3,7 @@
 import logging
 import shutil
 import tarfile
+from pathlib import Path
 
 import pytest
 from kedro.framework.project import settings
@@ -48,6 +49,7 @@ def load_from(source, key, env=None, **runtime):
     loader = settings.CONFIG_LOADER_CLASS(
         conf_source=str(source), env=env, runtime_params=runtime, **settings.CONFIG_LOADER_ARGS
     )
+    loader.project = Path.cwd()  # As a session says, wherever its configuration lies.
     return loader[key]
 
 
