@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from quant_pipeline.common.collection import collect_rarely
 from quant_pipeline.common.interruption import end_on_interrupt
+from quant_pipeline.common.openmp import let_waiting_threads_sleep
 
 
 class Place(NamedTuple):
@@ -23,6 +24,7 @@ class Place(NamedTuple):
 def main() -> None:
     """Run a command of account, live process, market, models or service, else Kedro's ``run``."""
     end_on_interrupt()
+    let_waiting_threads_sleep()
     standalone = not hasattr(sys, "ps1")
     if sys.argv[1:2] in (["account"], ["live"], ["market"], ["models"], ["service"]):
         collect_rarely()

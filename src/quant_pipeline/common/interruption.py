@@ -26,7 +26,9 @@ def end_on_interrupt() -> None:
 
 def is_command() -> bool:
     """Return whether this process is a command of the project, and no notebook, test or worker."""
-    return Path(sys.argv[0]).stem in PROGRAMS
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.name == "__main__.py" else program.stem  # python -m quant_pipeline
+    return name.replace("_", "-") in PROGRAMS
 
 
 def _end(number: int, frame: Any) -> None:
