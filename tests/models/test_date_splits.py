@@ -62,6 +62,15 @@ def test_a_segment_without_sessions_is_named(sessions):
         split_sessions(pd.DatetimeIndex(sessions), late, horizon=1)
 
 
+@pytest.mark.parametrize("changed", [{}, {"train": "2 years", "valid": "6 months", "test": "6 months"}])
+def test_a_run_before_the_first_session_is_refused(sessions, changed):
+    split = SplitParameters.model_validate(SPLIT.model_dump() | changed)
+    with pytest.raises(
+        ConfigurationError, match=r"^no segment of `split` .* the market has none up to that of the run"
+    ):
+        split_sessions(sessions[:0], split, horizon=1)
+
+
 @pytest.fixture(scope="module")
 def days():
     return TradingCalendar.of("XNYS", "2010-01-04", "2024-12-31").sessions

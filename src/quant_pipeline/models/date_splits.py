@@ -98,8 +98,13 @@ class SplitParameters(Parameters):
         Raises
         ------
         ConfigurationError
-            When the sessions do not reach back far enough for the lengths.
+            When there is no session, or they do not reach back far enough for the lengths.
         """
+        if sessions.empty:
+            raise ConfigurationError(
+                "no segment of `split` (parameters_models.yml) has a session: the market has none up to that of the "
+                "run; name a later one with --params as_of=…, or ingest earlier bars"
+            )
         if not (isinstance(self.train, str) and isinstance(self.valid, str) and isinstance(self.test, str)):
             return {name: getattr(self, name) for name in SEGMENTS}
         test = refit_date(pd.Timestamp(self.anchor or sessions[-1]), self.refit) - offset_of(self.test)
