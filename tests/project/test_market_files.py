@@ -1,5 +1,6 @@
 """What the configuration of the environments ``files`` and ``qlib`` takes from the folder that it names."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -158,6 +159,31 @@ def test_paths_begin_at_the_project_wherever_the_process_was_started(load, tmp_p
     entry = configuration["catalog"]["market_source"]
     assert (entry["parameters"]["folder"], entry["cache"]) == (str(folder), str(folder / ".cache"))
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        '"x"',
+        "{",
+        "null",
+        '{"key": "x"}',
+        {"as_of": 20240524},
+        {"as_of": "soon"},
+        {"sessions": [1]},
+        {"sessions": []},
+    ],
+)
+def test_facts_that_are_damaged_are_none_and_found_anew(load, tmp_path, content):
+    named = {"market_folder": str(CASES / "05b_yf_not_adjusted")}
+    split = load(**named)["parameters"]["split"]
+    file = tmp_path / "data/markets/files/01_raw/.cache/facts.json"
+    kept = file.read_text()
+    file.write_text(content if isinstance(content, str) else json.dumps(json.loads(kept) | content))
+    assert load()["parameters"]["split"]["train"] == ["2001-01-01", "2014-12-31"]
+    assert load(**named)["parameters"]["split"] == split
+    assert file.read_text() == kept
 
 
 def test_facts_read_the_files_of_a_kind_once(load, monkeypatch):

@@ -40,6 +40,8 @@ SOURCES = ("files", "china")
 FACTS = "facts.json"
 _STATES = "states"
 """Key of the states of files among what was found."""
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_NAME = re.compile(r".+")
 SMALLEST_SEGMENT = 20
 SEGMENTS = ("train_start", "train_end", "valid_start", "valid_end", "test_start")
 
@@ -158,7 +160,8 @@ def _facts(loader: ProjectConfigLoader) -> dict[str, Any]:
         known = loader.market_facts.get(key) or _kept(cache, key)
         if not known:
             known = _look(folder, options, cache)
-            _keep(cache, known | {"key": key})
+            if known:
+                _keep(cache, known | {"key": key})
     except (QuantPipelineError, ValidationError) as error:
         # Whatever reads the market says it again, and stops.
         logger.debug("no facts of %s: %s", folder, error)
@@ -266,10 +269,30 @@ def _fingerprint(folder: Path, options: dict[str, Any], files: list[list[Any]]) 
 
 def _kept(cache: Path, key: str | None = None) -> dict[str, Any]:
     try:
-        facts: dict[str, Any] = json.loads((cache / FACTS).read_text(encoding="utf-8"))
+        facts = json.loads((cache / FACTS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return facts if key in (None, facts.get("key")) else {}
+    return facts if _are_facts(facts) and key in (None, facts["key"]) else {}
+
+
+def _are_facts(found: Any) -> bool:
+    """Return whether what was kept holds facts; a file may be damaged, and its text is none of the configuration."""
+    return (
+        isinstance(found, dict)
+        and isinstance(found.get("key"), str)
+        and isinstance(found.get("calendar"), str)
+        and _are_texts([found.get("as_of")], _DAY)
+        and _are_texts(found.get("sessions"), _DAY)
+        and _are_texts(found.get("instruments", ["of a source"]), _NAME)
+    )
+
+
+def _are_texts(found: Any, form: re.Pattern[str]) -> bool:
+    return (
+        isinstance(found, list)
+        and bool(found)
+        and all(isinstance(text, str) and form.fullmatch(text) for text in found)
+    )
 
 
 def _keep(cache: Path, facts: dict[str, Any]) -> None:
