@@ -154,8 +154,8 @@ def test_a_misspelt_parameter_is_refused(project_path, key, value):
     ],
 )
 def test_every_documented_runtime_parameter_is_known(project_path, environment, name):
-    parameters = load_context(project_path, environment, **{name: "x"}).config_loader["parameters"]
-    assert parameters[name] == "x"
+    parameters = load_context(project_path, environment, **{name: "2025-01-02"}).config_loader["parameters"]
+    assert parameters[name] == "2025-01-02"
 
 
 def test_a_misspelt_dry_run_does_not_run(project_path):
