@@ -91,6 +91,40 @@ def test_the_end_of_a_job_takes_back_no_link_that_was_followed(service, opened, 
     assert page.said == []
 
 
+def test_the_end_of_a_job_leaves_the_operator_where_they_read(service, opened, tmp_path):
+    job, _ = service.served.jobs.ask(NAME, {"file": str(tmp_path / "started"), "seconds": 2}, {}, "a test", None)
+    page = opened(f"{service.url}/page/jobs/{job.id}", WIDE)
+    page.wait_for_selector("#printed:has-text('first line')")
+    page.evaluate(
+        """() => {
+          const printed = document.getElementById("printed");
+          printed.prepend("earlier line\\n".repeat(200));
+          printed.scrollTop = 300;
+          getSelection().setBaseAndExtent(printed.firstChild, 0, printed.firstChild, 12);
+          [...document.querySelectorAll("#job a")].find((each) => each.textContent === "All jobs").focus();
+        }"""
+    )
+    page.wait_for_selector("#job dd:has-text('done')")
+    assert page.evaluate("document.getElementById('printed').scrollTop") == 300
+    assert page.evaluate("getSelection().toString()") == "earlier line"
+    assert page.evaluate("document.activeElement.textContent") == "All jobs"
+    assert "last line" in page.inner_text("#printed")
+    assert page.said == []
+
+
+def test_an_end_that_cannot_be_drawn_is_said_in_the_pane_and_not_in_the_place_of_a_halt(service, opened, tmp_path):
+    page = opened(f"{service.url}/page/jobs", WIDE)
+    page.route(
+        f"{service.url}/page/jobs/*",
+        lambda route: route.fulfill(status=503) if route.request.resource_type == "fetch" else route.continue_(),
+    )
+    job, _ = service.served.jobs.ask(NAME, {"file": str(tmp_path / "started"), "seconds": 1}, {}, "a test", None)
+    page.goto(f"{service.url}/page/jobs/{job.id}")
+    page.evaluate("document.getElementById('outcome').textContent = 'Halted: 3 orders cancelled'")
+    page.wait_for_selector("#pane-job:has-text('The job has ended: load this page again.')")
+    assert page.inner_text("#outcome") == "Halted: 3 orders cancelled"
+
+
 @pytest.mark.parametrize(
     ("kind", "fields", "words"),
     [

@@ -116,9 +116,23 @@
   const showEnd = async () => {
     const answer = await fetch(location.href, { redirect: "error" });
     if (!answer.ok) throw new Error(`the service answered ${answer.status}`);
-    const drawn = new DOMParser().parseFromString(await answer.text(), "text/html");
-    replace(find("pane-job"), drawn.getElementById("pane-job").innerHTML);
-    find("printed").scrollTop = find("printed").scrollHeight;
+    const drawn = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("printed");
+    const parts = [...drawn.parentElement.childNodes];
+    const pane = printed.parentElement;
+    const focused = document.activeElement;
+    // What was printed stays as it is: the operator may be reading further up, and have marked some of it.
+    for (const each of [...pane.childNodes]) if (each !== printed) each.remove();
+    printed.before(...parts.slice(0, parts.indexOf(drawn)));
+    printed.after(...parts.slice(parts.indexOf(drawn) + 1));
+    if (focused.isConnected) return;
+    const same = [...pane.querySelectorAll(focused.tagName)].find((each) => each.id === focused.id && each.textContent === focused.textContent);
+    (same ?? printed).focus({ preventScroll: true });
+  };
+  const sayEnd = () => {
+    const told = document.createElement("p");
+    told.setAttribute("role", "status");
+    told.textContent = "The job has ended: load this page again.";
+    find("pane-job").append(told);
   };
   if (printed) printed.scrollTop = printed.scrollHeight;
   if (printed?.dataset.events) {
@@ -131,7 +145,7 @@
     });
     lines.addEventListener("end", () => {
       lines.close();
-      if ("open" in printed.dataset) showEnd().catch(() => { find("outcome").textContent = "The job has ended: load this page again."; });
+      if ("open" in printed.dataset) showEnd().catch(sayEnd);
     });
   }
 })();
