@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 from second_core_child import SEED, _samples, make_inputs
 
+from quant_pipeline.common.allocation import keep_large_blocks
 from quant_pipeline.common.cores import on_one_core, usable_cores
 from quant_pipeline.models.algorithms.network_record import NetworkHyper
 from quant_pipeline.models.algorithms.networks import (
@@ -82,6 +83,7 @@ def main() -> None:
     if usable_cores() < 2:
         sys.exit("this machine has one core: there is nothing to compare")
     logging.disable(logging.INFO)
+    keep_large_blocks()  # As commands that compute do.
     found = {}
     with tempfile.TemporaryDirectory() as own:
         folder = given.folder or Path(own)

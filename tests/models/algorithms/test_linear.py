@@ -159,6 +159,17 @@ print(runpy.run_path({__file__!r})["digests"]())
     assert child.stdout == f"{digests()}\n"
 
 
+@pytest.mark.parametrize("rows", [1, 2, 9, 700])
+def test_scores_are_summed_factor_by_factor_however_many_rows_there_are(rows):
+    train, valid = many_samples()
+    model = fit_ridge(train, valid, RidgeHyper())
+    asked = replace(valid, rows=train.rows[-rows:], labels=train.labels[-rows:])
+    expected = np.full(rows, model.intercept)
+    for factor, coefficient in zip(asked.values.T, model.coefficients, strict=True):
+        expected += factor.astype("float64") * coefficient
+    assert model.predict(asked).tobytes() == expected.tobytes()
+
+
 def test_sums_of_blocks_are_those_of_all_rows(monkeypatch):
     train, valid = many_samples()
     whole = fit_ridge(train, valid, RidgeHyper(alpha=0)).coefficients

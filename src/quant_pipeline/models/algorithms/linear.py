@@ -31,6 +31,8 @@ ROWS_AT_ONCE = 2**12
 """Rows of which doubles are made at once, and whose products are summed together."""
 MOST_AT_ONCE = 8
 """Most blocks of rows at the same time."""
+COLUMNS_AT_ONCE = 8
+"""Columns of a block that are scored together."""
 
 Result = TypeVar("Result")
 Vector = npt.NDArray[np.float64]
@@ -95,11 +97,18 @@ class FittedLinear:
         return score
 
     def _score(self, part: slice, values: Floats) -> tuple[slice, Vector]:
-        score = np.full(values.shape[1], self._intercept)
-        # Summed column by column: a matrix product may round differently for another number of rows.
-        for column, coefficient in zip(values, self._coefficients, strict=True):
-            score += column.astype(np.float64) * coefficient
-        return part, score
+        # Summed column by column: a matrix product may round differently for another number of rows. A few columns at a
+        # time, as cores wait for each other around each short call; of one row alone NumPy would sum the columns in
+        # another order, so there are two.
+        rows = values.shape[1]
+        score, room = np.full(max(rows, 2), self._intercept), np.zeros((COLUMNS_AT_ONCE + 1, max(rows, 2)))
+        for first in range(0, len(values), COLUMNS_AT_ONCE):
+            columns = values[first : first + COLUMNS_AT_ONCE]
+            summands = room[: len(columns) + 1]
+            summands[0], summands[1:, :rows] = score, columns
+            summands[1:] *= self._coefficients[first : first + COLUMNS_AT_ONCE, None]
+            np.add.reduce(summands, axis=0, out=score)
+        return part, score[:rows]
 
     def weights(self) -> dict[str, bytes]:
         """Return coefficients and intercept as safetensors."""
