@@ -8,6 +8,7 @@ from quant_pipeline.market import instrument_rows
 from quant_pipeline.market.instrument_rows import (
     are_sorted_and_different,
     begins,
+    begins_of_names,
     change_from_row_before,
     different_dates,
     first_dates,
@@ -37,6 +38,22 @@ def test_names_that_lie_apart_have_one_number_whatever_their_type(kind):
     names = pd.Series(["BBB", "AAA", "AAA", "BBB", "CCC"]).astype(kind)
     codes, found = number_instruments(pd.DataFrame({"instrument": names}))
     assert (codes.tolist(), list(found)) == ([0, 1, 1, 0, 2], ["BBB", "AAA", "CCC"])
+
+
+@pytest.mark.parametrize("kind", ["str", "object", "string"])
+@pytest.mark.parametrize(
+    ("names", "begun"),
+    [
+        ([], []),
+        (["A"], [True]),
+        (["A", "A", "B", "A"], [True, False, True, True]),
+        (["A", None, None, "A"], [True, True, True, True]),
+    ],
+)
+def test_a_name_begins_where_the_row_before_has_another_or_none(kind, names, begun):
+    assert begins_of_names(pd.Series(names, dtype=object).astype(kind)).tolist() == begun
+    halves = [pd.Series(half, dtype=object).astype(kind) for half in (names[:2], names[2:])]
+    assert begins_of_names(pd.concat(halves, ignore_index=True)).tolist() == begun
 
 
 def test_names_from_several_tables_are_numbered_as_those_of_one():

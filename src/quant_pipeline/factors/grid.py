@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from operator import call
 
 import numpy as np
 import pandas as pd
 
-from quant_pipeline.common.cores import map_on_cores
+from quant_pipeline.common.cores import both_on_cores, map_on_cores
 from quant_pipeline.common.exceptions import FactorError, MarketDataError
 from quant_pipeline.factors.expression.traded_fields import columns_of, values_of
+from quant_pipeline.market.dates import places_in
+from quant_pipeline.market.instrument_rows import begins_of_names
 
 
 @dataclass(frozen=True)
@@ -152,12 +153,10 @@ def lay_out(
     if missing:
         raise FactorError(f"the bars have no column {missing}; they have {sorted(adjusted_bars.columns)}")
     bars, has_earlier = _cut(adjusted_bars, columns, since, until)
-    # Pandas looks up the one, Arrow compares the other.
-    finds: tuple[Callable[[], np.ndarray], ...] = (
-        lambda: sessions.get_indexer(pd.DatetimeIndex(bars["date"])),
-        lambda: _first_bars(bars["instrument"]),
+    days, new = both_on_cores(
+        lambda: places_in(sessions, bars["date"].to_numpy()),
+        lambda: np.flatnonzero(begins_of_names(bars["instrument"])),
     )
-    days, new = map_on_cores(call, finds)
     if (days < 0).any():
         row = bars[days < 0].iloc[0]
         raise MarketDataError(
@@ -188,14 +187,6 @@ def lay_out(
 
     map_on_cores(place, range(len(fields)))
     return Grid(np.asarray(instruments, dtype=object), sessions, first, listed, values, traded)
-
-
-def _first_bars(instruments: pd.Series) -> np.ndarray:
-    """Return the places at which the bars of another instrument begin."""
-    names = instruments.array
-    # A name that is missing is none that was seen before.
-    changes = pd.array(names[1:] != names[:-1], dtype="boolean").to_numpy(bool, na_value=True)
-    return np.flatnonzero(np.append(True, changes)[: len(names)])
 
 
 def _cut(

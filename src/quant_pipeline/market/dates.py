@@ -27,7 +27,10 @@ def places_in(sessions: pd.DatetimeIndex, dates: npt.NDArray[Any]) -> npt.NDArra
     first = own.min() - 1
     table = np.full(own.max() - first + 2, -1, dtype=np.intp)
     table[own - first] = np.arange(len(own))
-    return table.take(days - first, mode="clip")
+    places = np.empty(len(days), dtype=np.intp)
+    for block in row_blocks(len(days)):  # A block of what lies between stays in the cache.
+        table.take(days[block] - first, mode="clip", out=places[block])
+    return places
 
 
 def order_by_date(dates: npt.NDArray[np.datetime64]) -> npt.NDArray[np.intp]:
@@ -46,7 +49,8 @@ def whole_days(dates: npt.NDArray[Any]) -> npt.NDArray[np.int32] | None:
     per_day = int(np.datetime64(1, "D").astype(dates.dtype).astype(np.int64))
     if per_day == 1 and np.isnat(dates).any():
         return None
-    moments, days = dates.astype(dates.dtype.newbyteorder("=")).view(np.int64), np.empty(len(dates), dtype=np.int32)
+    moments = dates.astype(dates.dtype.newbyteorder("="), copy=False).view(np.int64)
+    days = np.empty(len(dates), dtype=np.int32)
     for block in row_blocks(len(dates)):
         quotient = moments[block] // per_day
         if (quotient * per_day != moments[block]).any():

@@ -37,7 +37,7 @@ def number_instruments(table: pd.DataFrame) -> tuple[npt.NDArray[np.int64], pd.I
     A column that other tables share, or that is asked about again, is looked through once: do not write to the numbers.
     """
     column = table["instrument"]
-    if not isinstance(column.dtype, pd.StringDtype) or column.dtype.storage != "pyarrow":
+    if not _is_arrow(column):
         return _factorized(column)
     # Arrow's columns never change: pandas takes another one where a table is written to.
     held: pa.ChunkedArray = column.array.__arrow_array__()
@@ -69,8 +69,7 @@ def _keep_numbers(
 def _numbers_of(column: pd.Series, held: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], pd.Index]:
     if len(held) and not held.null_count:
         # Where another name begins than in the row before: no name is looked up for every row.
-        changes = pc.not_equal(held.slice(1), held.slice(0, len(held) - 1))
-        first = np.append(True, changes.to_numpy())
+        first = begins_of_names(column)
         numbers, names = pd.factorize(column.array[first])
         lengths = np.diff(np.append(np.flatnonzero(first), len(first)))
         return np.repeat(np.asarray(numbers, dtype=np.int64), lengths), pd.Index(names)
@@ -80,6 +79,10 @@ def _numbers_of(column: pd.Series, held: pa.ChunkedArray) -> tuple[npt.NDArray[n
 def _factorized(column: pd.Series) -> tuple[npt.NDArray[np.int64], pd.Index]:
     codes, names = pd.factorize(column)
     return np.asarray(codes, dtype=np.int64), pd.Index(names)
+
+
+def _is_arrow(column: pd.Series) -> bool:
+    return isinstance(column.dtype, pd.StringDtype) and column.dtype.storage == "pyarrow"
 
 
 def first_dates(table: pd.DataFrame) -> pd.Series:
@@ -128,6 +131,17 @@ def different_dates(table: pd.DataFrame) -> npt.NDArray[np.datetime64]:
             return np.sort(table["date"].unique())
         is_there[days] = True
     return (np.flatnonzero(is_there) * _DAY + first).view("datetime64[ns]")
+
+
+def begins_of_names(column: pd.Series) -> npt.NDArray[np.bool_]:
+    """Return which rows name another instrument than the row before; a missing name is none that was seen before."""
+    names = column.array
+    held = names.__arrow_array__() if _is_arrow(column) else None
+    if held is not None and not held.null_count:
+        changes = pc.not_equal(held.slice(1), held.slice(0, max(len(held) - 1, 0))).to_numpy()
+    else:
+        changes = pd.array(names[1:] != names[:-1], dtype="boolean").to_numpy(bool, na_value=True)
+    return np.append(True, changes)[: len(names)]
 
 
 def begins(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
