@@ -49,7 +49,7 @@ def load_from(source, key, env=None, **runtime):
     loader = settings.CONFIG_LOADER_CLASS(
         conf_source=str(source), env=env, runtime_params=runtime, **settings.CONFIG_LOADER_ARGS
     )
-    loader.project = Path.cwd()  # As a session says, wherever its configuration lies.
+    loader.belong_to(Path.cwd())  # As a session says, wherever its configuration lies.
     return loader[key]
 
 

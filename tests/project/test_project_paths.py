@@ -1,5 +1,6 @@
 """Relative paths of the catalog begin at the folder of the project."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,20 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from quant_pipeline.project.project_paths import with_project_paths
+from tests.helpers.project import bare_project
 
 PROJECT = Path("/projects/mine")
+BARS = Path(__file__).resolve().parents[1] / "market/sources/cases/05b_yf_not_adjusted"
+"""Up to 2024-05-24."""
+
+
+@pytest.fixture
+def _own_globals(project_path):
+    bootstrap_project(project_path)
+    yield
+    # A loader answers `${globals:…}` for the whole process: the project's own has to be the last one.
+    with KedroSession.create(project_path, env="sim", save_on_close=False) as session:
+        session.load_context()
 
 
 @pytest.mark.parametrize(
@@ -42,9 +55,15 @@ def test_parameters_of_a_market_source_have_paths_and_datasets_of_others_have_no
     }
 
 
+@pytest.mark.usefixtures("_own_globals")
 def test_paths_are_of_the_project_where_its_configuration_lies_elsewhere(project_path, tmp_path):
-    bootstrap_project(project_path)
-    (tmp_path / "conf").symlink_to(project_path / "conf")
-    with KedroSession.create(project_path, env="files", conf_source=str(tmp_path / "conf")) as session:
-        entry = session.load_context().config_loader["catalog"]["market_source"]
-    assert entry["cache"] == str(project_path / "data/markets/files/01_raw/.cache")
+    project = bare_project(project_path, tmp_path / "project")
+    folder = project / "data/markets/files/01_raw"
+    shutil.copytree(BARS, folder)
+    conf = (project / "conf").rename(tmp_path / "conf")
+    with KedroSession.create(project, env="files", conf_source=str(conf)) as session:
+        loader = session.load_context().config_loader
+    entry = loader["catalog"]["market_source"]
+    assert (entry["as_of"], entry["cache"]) == ("2024-05-24", str(folder / ".cache"))
+    assert loader["parameters"]["split"]["test"] == ["2024-05-02", None]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["conf", "project"]

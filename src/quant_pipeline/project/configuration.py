@@ -83,6 +83,14 @@ class ProjectConfigLoader(ConfigurationFiles):
                 "one for another account."
             )
 
+    def belong_to(self, project: Path) -> None:
+        """Let relative paths begin at a project whose configuration lies elsewhere; what was read is read again."""
+        if project != self.project.resolve():
+            self.project = project
+            self.market_facts.clear()
+            self._forget()
+            self._globals = self["globals"]
+
     @property
     def session(self) -> str | None:
         """Session of a run, ``YYYY-MM-DD``; None where neither ``--params`` nor the globals name one.

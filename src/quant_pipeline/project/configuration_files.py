@@ -40,7 +40,7 @@ class ConfigurationFiles(OmegaConfigLoader):
     def __init__(self, conf_source: str, env: str | None = None, **options: Any) -> None:
         self._root = Path(conf_source)
         self.project = self._root.absolute().parent
-        """Folder of the project, at which relative paths begin; a session of Kedro says so itself."""
+        """Folder of the project, at which relative paths begin."""
         self._raw: dict[str, list[dict[str, Any]]] = {}
         if not self._root.exists() and "://" not in str(conf_source):
             raise ConfigurationError(

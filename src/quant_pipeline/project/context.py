@@ -35,7 +35,7 @@ class ProjectContext(KedroContext):
         super().__init__(**options)
         if isinstance(self.config_loader, ProjectConfigLoader):
             # The configuration may lie elsewhere, by ``--conf-source``.
-            self.config_loader.project = self.project_path
+            self.config_loader.belong_to(self.project_path)
 
     @cached_property
     def mlflow(self) -> KedroMlflowConfig:
