@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quant_pipeline.exchange.costs import buy_fee, cost_terms, filled_price, sell_fee
+from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.exchange.costs import buy_fee, cost_schedule, cost_terms, filled_price, sell_fee
 from quant_pipeline.exchange.rules import CostRules
 
 CN = cost_terms(CostRules(buy_rate=0.0015, sell_rate=0.0025, min_commission=5.0))
@@ -89,3 +90,22 @@ def test_sale_never_executes_below_one_tick():
 def test_rate_that_cannot_be_exact_is_refused(rate):
     with pytest.raises(ValueError, match="buy_rate"):
         CostRules(buy_rate=rate)
+
+
+def test_a_schedule_has_the_taxes_of_each_session():
+    rules = CostRules.preset("CN")
+    rules = rules.model_copy(update={"tax_changes": rules.tax_changes[::-1]})
+    changed = [pd.Timestamp(change.since) for change in rules.tax_changes]
+    around = pd.DatetimeIndex(sorted({day + pd.Timedelta(days=by) for day in changed for by in (0, 1, 400)}))
+    schedule, expected = cost_schedule(rules, around), [cost_terms(rules.at(session)) for session in around]
+    assert schedule.buy_tax_rate.tolist() == [terms.buy_tax_rate for terms in expected]
+    assert schedule.sell_tax_rate.tolist() == [terms.sell_tax_rate for terms in expected]
+    assert len(set(schedule.sell_tax_rate.tolist())) > 3
+    with pytest.raises(MarketDataError, match="begins on 1997-05-12"):
+        cost_schedule(rules, around.insert(0, pd.Timestamp("1997-05-09")))
+
+
+def test_a_schedule_of_unchanged_taxes_repeats_them():
+    schedule = cost_schedule(CostRules.preset("US"), pd.bdate_range("2024-01-01", periods=3))
+    assert schedule.sell_tax_rate.tolist() == [US.sell_tax_rate] * 3
+    assert schedule.buy_tax_rate.tolist() == [0] * 3

@@ -107,12 +107,17 @@ def cost_schedule(rules: CostRules, sessions: pd.DatetimeIndex) -> CostSchedule:
     MarketDataError
         When a session is before the first of the tax changes.
     """
-    by_session = [rules.at(session) for session in sessions] if rules.tax_changes else [rules] * len(sessions)
-    return CostSchedule(
-        terms=cost_terms(rules.model_copy(update={"tax_changes": ()})),
-        buy_tax_rate=np.array([round(now.buy_tax_rate * RATE_UNITS) for now in by_session], dtype=np.int64),
-        sell_tax_rate=np.array([round(now.sell_tax_rate * RATE_UNITS) for now in by_session], dtype=np.int64),
-    )
+    # Of each change and not of each session: thousands of calls, for each of many backtests, hold up the other cores.
+    rates, numbers = [(rules.buy_tax_rate, rules.sell_tax_rate)], np.zeros(len(sessions), dtype=np.intp)
+    if rules.tax_changes and len(sessions):
+        rules.at(sessions.min())  # Refuses sessions before the first change.
+        changes = sorted(rules.tax_changes, key=lambda change: change.since)
+        rates = [(change.buy, change.sell) for change in changes]
+        since = np.array([change.since for change in changes], dtype="datetime64[D]")
+        numbers = np.searchsorted(since, sessions.to_numpy().astype("datetime64[D]"), side="right") - 1
+    units = np.array([[round(rate * RATE_UNITS) for rate in both] for both in rates], dtype=np.int64)
+    buy, sell = units[numbers].T.copy()
+    return CostSchedule(cost_terms(rules.model_copy(update={"tax_changes": ()})), buy_tax_rate=buy, sell_tax_rate=sell)
 
 
 @inlined
