@@ -40,6 +40,7 @@ def rows_of(table, name):
 @pytest.mark.parametrize("rows_at_once", [1, 7, 2**16])
 def test_each_combination_has_its_own_rows(fused, labels, monkeypatch, kind, order, rows_at_once):
     monkeypatch.setattr(combination_scores, "ROWS_AT_ONCE", rows_at_once)
+    monkeypatch.setattr(combination_scores, "BLOCKS_AT_ONCE", 2)
     table = fused if order == "by combination" else fused.sort_values("datetime", kind="stable")
     table = table.astype({"combination": kind})
     combinations = CombinationScores(table, labels)

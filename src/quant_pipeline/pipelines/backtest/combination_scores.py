@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Final
 
 import numpy as np
@@ -19,7 +19,9 @@ from quant_pipeline.market.dates import number_dates
 
 KEYS: Final = ["datetime", "instrument"]
 ROWS_AT_ONCE: Final = 2**16
-"""Rows of which one core finds where another combination begins."""
+"""Rows that are compared with those before them at once."""
+BLOCKS_AT_ONCE: Final = 8
+"""Blocks of so many rows that one core compares one after the other."""
 
 
 class CombinationScores:
@@ -82,7 +84,10 @@ def _rows_by_name(names: pd.Series) -> dict[str, slice | npt.NDArray[np.intp]]:
         changes = pc.fill_null(pc.not_equal(before, there), True)
         return first + 1 + np.flatnonzero(changes.to_numpy(zero_copy_only=False)), there.filter(changes)
 
-    found = map_on_cores(find_changes, range(0, len(column), ROWS_AT_ONCE))
+    # To hand a block to another core takes as long as to compare it.
+    blocks = range(0, len(column), ROWS_AT_ONCE)
+    shares = [blocks[first : first + BLOCKS_AT_ONCE] for first in range(0, len(blocks), BLOCKS_AT_ONCE)]
+    found = list(chain.from_iterable(map_on_cores(lambda share: list(map(find_changes, share)), shares)))
     begins = np.concatenate([np.zeros(min(len(column), 1), dtype=np.intp), *(places for places, _ in found)])
     begun = pa.chunked_array(
         [*column.slice(0, 1).chunks, *(chunk for _, each in found for chunk in each.chunks)], column.type
