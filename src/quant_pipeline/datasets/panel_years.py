@@ -7,7 +7,7 @@ find none in these columns.
 
 from __future__ import annotations
 
-import io
+import json
 from collections.abc import Iterator, Sequence
 from inspect import signature
 from pathlib import Path
@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from quant_pipeline.common.exceptions import MarketDataError, ModelError
+from quant_pipeline.datasets.plain_writer import write_in_place
 from quant_pipeline.factors.label_lookup import require_rows
 
 DAY, INSTRUMENT = "datetime", "instrument"
@@ -27,7 +28,7 @@ GROUP_ROWS: Final = 2**16
 """Rows of a group; it is read whole, however few of its rows are wanted."""
 PLAIN: Final[dict[str, Any]] = {
     "compression": "none",
-    "use_dictionary": [INSTRUMENT],
+    "use_dictionary": (INSTRUMENT,),
     "write_statistics": False,
     "row_group_size": GROUP_ROWS,
 }
@@ -175,7 +176,13 @@ def rows_by_year(panel: pd.DataFrame) -> Iterator[tuple[int, slice | npt.NDArray
 
 def schema_of(panel: pd.DataFrame) -> pa.Schema:
     """Return the columns of a panel as pandas would write them, with what it keeps of a table beside its values."""
-    return pq.read_schema(io.BytesIO(panel.iloc[:0].to_parquet(None)))
+    # `DataFrame.to_parquet` asks every column for attributes, which a column with sessions looks up among them.
+    schema = pa.Schema.from_pandas(panel.iloc[:0])
+    if panel.attrs:
+        schema = schema.with_metadata({**schema.metadata, ATTRIBUTES: json.dumps(panel.attrs)})
+    file = pa.BufferOutputStream()
+    pq.write_metadata(schema, file)
+    return pq.read_schema(file.getvalue())
 
 
 def to_arrow(year: pd.DataFrame, schema: pa.Schema) -> pa.Table:
@@ -198,7 +205,8 @@ def to_arrow(year: pd.DataFrame, schema: pa.Schema) -> pa.Table:
 
 def write_plain(table: pa.Table, path: Path) -> None:
     """Write a table as it lies in memory."""
-    pq.write_table(table, path, **PLAIN)
+    if not write_in_place(table, path, tuple(PLAIN.items())):
+        pq.write_table(table, path, **PLAIN)
 
 
 def _level(index: pd.MultiIndex, field: pa.Field) -> pa.Array:

@@ -19,8 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
+from quant_pipeline.datasets.thrift import whole_number
+
 Floats = npt.NDArray[np.float32]
-_SIZE = 4
+SIZE = 4
 """Bytes of a value."""
 
 
@@ -52,7 +54,7 @@ class PlainPages:
         if not columns or sys.byteorder != "little" or not hasattr(os, "preadv"):
             return None
         for group, rows in zip(groups, sizes, strict=True):
-            size = len(_head(rows)) + _SIZE * rows
+            size = len(page_head(rows)) + SIZE * rows
             first, last = group.column(0), group.column(len(columns) - 1)
             whole = all(c.compression == "UNCOMPRESSED" and c.total_compressed_size == size for c in (first, last))
             if not whole or last.data_page_offset != first.data_page_offset + (len(columns) - 1) * size:
@@ -80,7 +82,7 @@ class PlainPages:
         descriptor = os.open(file, os.O_RDONLY)
         try:
             return all(
-                _read_page(descriptor, begin + column * (len(_head(size)) + _SIZE * size), size, part, out[number])
+                _read_page(descriptor, begin + column * (len(page_head(size)) + SIZE * size), size, part, out[number])
                 for begin, size, part, out in self._parts(rows, into)
                 for number, column in enumerate(columns)
             )
@@ -107,33 +109,23 @@ def _first_plain(fields: Iterator[pq.ColumnSchema]) -> Iterator[pq.ColumnSchema]
 
 def _read_page(descriptor: int, begin: int, size: int, rows: slice, out: Floats) -> bool:
     """Read rows of a page; return whether its head is that of a plain page of its size."""
-    expected = _head(size)
+    expected = page_head(size)
     head, values = bytearray(len(expected)), out.data
     if rows.start:
         is_read = os.preadv(descriptor, [head], begin) == len(head)
-        is_read &= os.preadv(descriptor, [values], begin + len(head) + _SIZE * rows.start) == values.nbytes
+        is_read &= os.preadv(descriptor, [values], begin + len(head) + SIZE * rows.start) == values.nbytes
     else:
         is_read = os.preadv(descriptor, [head, values], begin) == len(head) + values.nbytes
     return is_read and head == expected
 
 
 @cache
-def _head(rows: int) -> bytes:
+def page_head(rows: int) -> bytes:
     """Return the head of a page of float32 values, in the compact protocol of Thrift (Parquet's ``PageHeader``).
 
     Of a data page (0): its bytes, uncompressed and compressed; of its header (5): number of values, encodings of
     values (plain, 0) and of levels (RLE, 3), which there are none of, and empty statistics.
     """
-    size = _number(_SIZE * rows)
+    size = whole_number(SIZE * rows)
     begin = b"\x15\x00\x15" + size + b"\x15" + size
-    return begin + b"\x2c\x15" + _number(rows) + b"\x15\x00\x15\x06\x15\x06\x1c" + bytes(3)
-
-
-def _number(value: int) -> bytes:
-    """Return a number as Thrift's compact protocol has it: zigzag, seven bits a byte, the lowest first."""
-    left, found = value << 1, bytearray()
-    while left > 0x7F:
-        found.append(left & 0x7F | 0x80)
-        left >>= 7
-    found.append(left)
-    return bytes(found)
+    return begin + b"\x2c\x15" + whole_number(rows) + b"\x15\x00\x15\x06\x15\x06\x1c" + bytes(3)
