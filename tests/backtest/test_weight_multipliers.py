@@ -1,5 +1,9 @@
 """Volatilities: what they are, and that a market with a history knows them from its first session on."""
 
+import gc
+import weakref
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -59,7 +63,24 @@ def test_few_windows_at_once_have_the_bits_of_all(whole, monkeypatch):
     expected = preferences(whole, CALM)
     for cells in (1, 20 * 24 * 7):
         monkeypatch.setattr(module, "_CELLS_AT_ONCE", cells)
-        np.testing.assert_array_equal(preferences(whole, CALM), expected)
+        np.testing.assert_array_equal(preferences(replace(whole), CALM), expected)
+
+
+def test_backtests_of_a_market_share_its_preferences_until_the_strategy_or_the_market_is_another(whole):
+    calm, even = preferences(whole, CALM), preferences(replace(whole), StrategyRules())
+    assert preferences(whole, CALM.model_copy(update={"topk": 3})) is calm
+    assert preferences(replace(whole), CALM) is not calm
+    assert even.min() == even.max() == 1
+    longer = preferences(whole, CALM.model_copy(update={"weight_sessions": 30}))
+    assert np.isnan(longer[:30]).all()
+    assert np.isfinite(calm[20:30]).any()
+    np.testing.assert_array_equal(preferences(whole, StrategyRules()), even)
+    gone = replace(whole)
+    factors = weakref.ref(preferences(gone, CALM))
+    assert factors() is not None
+    del gone
+    gc.collect()
+    assert factors() is None
 
 
 def test_the_newest_row_by_itself_has_the_bits_of_all(whole, traded):

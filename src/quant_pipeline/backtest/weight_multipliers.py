@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +16,21 @@ from quant_pipeline.exchange.market import MarketArrays, TradingMarket, referenc
 from quant_pipeline.strategy.rules import StrategyRules
 
 FloatArray = npt.NDArray[np.float64]
+Weigh = Callable[[FloatArray], FloatArray]
 
 _CELLS_AT_ONCE = 2**22
+
+
+class _Kept(NamedTuple):
+    """The factors of a market, and what was asked: how returns are weighed, and how many of them."""
+
+    of: weakref.ref[TradingMarket]
+    asked: tuple[Weigh | None, int]
+    factors: FloatArray
+
+
+_kept: dict[int, _Kept] = {}
+"""The last factors of each market that is held, by its identity: each of many combinations asks for the same."""
 
 
 def sessions_looked_back_over(
@@ -30,6 +46,8 @@ def sessions_looked_back_over(
 def preferences(market: TradingMarket, rules: StrategyRules) -> FloatArray:
     """Return the factor of each instrument's weight, sessions × instruments, known after the close of the session.
 
+    Backtests of one market and strategy share them: do not write to them.
+
     Parameters
     ----------
     market
@@ -43,11 +61,20 @@ def preferences(market: TradingMarket, rules: StrategyRules) -> FloatArray:
     StrategyError
         When the weighting returns something else than one factor per session and instrument.
     """
-    weigh = rules.weighting.of_returns
-    if weigh is None or not rules.weighs_by_returns:
+    weigh = rules.weighting.of_returns if rules.weighs_by_returns else None
+    asked, kept = (weigh, rules.weight_sessions), _kept.get(id(market))
+    if kept is None or kept.of() is not market or kept.asked != asked:
+        forget = partial(_kept.pop, id(market), None)
+        kept = _Kept(weakref.ref(market, lambda _: forget()), asked, _preferences(market, *asked))
+        _kept[id(market)] = kept
+    return kept.factors
+
+
+def _preferences(market: TradingMarket, weigh: Weigh | None, n_sessions: int) -> FloatArray:
+    if weigh is None:
         return np.ones(market.arrays.mark.shape)
     whole = market.history or market
-    factors = over_windows(daily_returns(whole.arrays), rules.weight_sessions, weigh)
+    factors = over_windows(daily_returns(whole.arrays), n_sessions, weigh)
     return factors[-len(market.sessions) :]
 
 
@@ -71,7 +98,7 @@ def daily_returns(arrays: MarketArrays) -> FloatArray:
 def over_windows(
     returns: FloatArray,
     n_sessions: int,
-    weigh: Callable[[FloatArray], FloatArray],
+    weigh: Weigh,
 ) -> FloatArray:
     """Compute a factor of every session and instrument from its last `n_sessions` returns, NaN where there are fewer.
 
