@@ -63,6 +63,17 @@ def test_combinations_of_the_same_rows_share_an_index(fused, labels):
     assert len(third) == len(first) - 1
 
 
+def test_rows_without_a_date_are_the_same_in_combinations_that_have_no_date_there(fused, labels):
+    undated = fused.copy()
+    undated.loc[rows_of(fused, "a").index[2], "datetime"] = pd.NaT
+    undated.loc[rows_of(fused, "b").index[2], "datetime"] = pd.NaT
+    combinations = CombinationScores(undated, labels)
+    first, second = (combinations.scores(name) for name in "ab")
+    assert first.index is second.index
+    assert first.index.codes[0][2] == -1
+    pd.testing.assert_series_equal(second, rows_of(undated, "b").set_index(KEYS)["score"])
+
+
 def test_a_row_of_no_combination_belongs_to_none(fused, labels):
     nameless = fused.copy()
     nameless.loc[[3, 4, 20], "combination"] = None

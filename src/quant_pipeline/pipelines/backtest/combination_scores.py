@@ -103,7 +103,10 @@ def _rows_by_name(names: pd.Series) -> dict[str, slice | npt.NDArray[np.intp]]:
 
 def _are_equal(one: pd.Series, other: pd.Series) -> bool:
     if isinstance(one.dtype, np.dtype) and one.dtype == other.dtype and one.dtype != object:
-        return np.array_equal(one.to_numpy(), other.to_numpy())
+        values = one.to_numpy(), other.to_numpy()
+        if one.dtype.kind == "M":  # As whole numbers they take a third of the time, and a missing date equals another.
+            values = values[0].view(np.int64), values[1].view(np.int64)
+        return np.array_equal(*values)
     return bool(_column(one).equals(_column(other)))
 
 
