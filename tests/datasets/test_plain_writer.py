@@ -78,6 +78,11 @@ def test_groups_of_a_year_have_the_bytes_of_arrow(folder, rows):
     require_bytes_of_arrow(table_of(values, {"datetime": pa.array(range(rows)), "instrument": names}), folder)
 
 
+def test_short_pages_of_many_columns_are_divided_among_calls(folder):
+    values = {str(place): bits(3) for place in range(700)}
+    require_bytes_of_arrow(table_of(values, {"datetime": pa.array(range(3))}), folder)
+
+
 @pytest.mark.parametrize("most", [1, 100, 2**15 - 1])
 def test_what_the_system_has_not_written_of_a_call_is_written_after_it(folder, monkeypatch, most):
     table = table_of({"a": bits(9000), "b": bits(9000)}, {"c": pa.array(range(9000))})
