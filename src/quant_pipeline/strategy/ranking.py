@@ -93,7 +93,7 @@ def _compare_groups(rough: npt.NDArray[np.float32], limit: np.float32, buffers: 
     for k in range(n):
         best = lowest
         for i in range(GROUP):
-            score = rough[i * n + k]
+            score = rough[np.uint64(i * n + k)]  # Signed, it would be asked whether it is counted from the end.
             best = score if score > best else best
         buffers.group_best[k] = best
         buffers.flags[k] = 1 if best >= limit else 0

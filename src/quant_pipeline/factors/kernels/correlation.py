@@ -22,16 +22,16 @@ _AT_ONCE, _PARTIAL = 128, 8
 
 
 @inner
-def _sum_of_block(values, first, n):
+def _sum_of_block(values):
+    n = len(values)
     if n < _PARTIAL:
         total = 0.0
-        for i in range(first, first + n):
+        for i in range(n):
             total += values[i]
         return total
-    a, b, c, d = values[first], values[first + 1], values[first + 2], values[first + 3]
-    e, f, g, h = values[first + 4], values[first + 5], values[first + 6], values[first + 7]
+    a, b, c, d, e, f, g, h = values[0], values[1], values[2], values[3], values[4], values[5], values[6], values[7]
     whole = n - n % _PARTIAL
-    for i in range(first + _PARTIAL, first + whole, _PARTIAL):
+    for i in range(_PARTIAL, whole, _PARTIAL):
         a += values[i]
         b += values[i + 1]
         c += values[i + 2]
@@ -41,47 +41,49 @@ def _sum_of_block(values, first, n):
         g += values[i + 6]
         h += values[i + 7]
     total = ((a + b) + (c + d)) + ((e + f) + (g + h))
-    for i in range(first + whole, first + n):
+    for i in range(whole, n):
         total += values[i]
     return total
 
 
 @inner
-def _pairwise_sum(values, first, n):
-    if n <= _AT_ONCE:
-        return _sum_of_block(values, first, n)
-    half = n // 2
+def _pairwise_sum(values):
+    if len(values) <= _AT_ONCE:
+        return _sum_of_block(values)
+    half = len(values) // 2
     half -= half % _PARTIAL
-    return _pairwise_sum(values, first, half) + _pairwise_sum(values, first + half, n - half)
+    return _pairwise_sum(values[:half]) + _pairwise_sum(values[half:])
 
 
 @inner
-def _sum(values, first, n):
+def _sum(values):
     """Sum some values, at least one; see the module."""
-    return values[first] + _pairwise_sum(values, first + 1, n - 1)
+    return values[0] + _pairwise_sum(values[1:])
 
 
 @inner
-def _mean_and_squares(values, first, n, products):
+def _mean_and_squares(values, products):
     """Mean of some values, and the sum of the squares of their distances from it; 0 where all are equal.
 
     The mean of equal values is rounded, so that a sum of squares would be that of the rounding.
     """
-    mean, differ = _sum(values, first, n) / n, False
+    n = len(values)
+    mean, differ = _sum(values) / n, False
     for k in range(n):
-        gap = values[first + k] - mean
-        differ |= values[first + k] != values[first]
+        gap = values[k] - mean
+        differ |= values[k] != values[0]
         products[k] = gap * gap
-    return mean, _sum(products, 0, n) if differ else 0.0
+    return mean, _sum(products[:n]) if differ else 0.0
 
 
 @inner
-def _pearson(score, n, label, first, label_mean, label_squares, products):
-    """Correlate n scores with the labels from a place on."""
-    mean, squares = _mean_and_squares(score, 0, n, products)
+def _pearson(score, label, label_mean, label_squares, products):
+    """Correlate scores with as many labels."""
+    n = len(score)
+    mean, squares = _mean_and_squares(score, products)
     for k in range(n):
-        products[k] = (score[k] - mean) * (label[first + k] - label_mean)
-    return _divided(_sum(products, 0, n), squares, label_squares)
+        products[k] = (score[k] - mean) * (label[k] - label_mean)
+    return _divided(_sum(products[:n]), squares, label_squares)
 
 
 @inner
@@ -92,31 +94,31 @@ def _divided(cross, squares, label_squares):
 
 
 @inner
-def _rank_distances(labels, bits, first, n, space, out):
+def _rank_distances(labels, bits, space, out):
     """Write twice the distance of the rank of each label from their mean; return the sum of the squares of these."""
-    entries, squares, k = space[0], 0, 0
-    _, half = sort_rows(labels, bits, first, first + n, space)
+    n, order = sort_rows(labels, bits, space)
+    keys, squares, k = space[0][2], 0, 0
     while k < n:
-        stop = end_of_equals(entries, half, k, n)
+        stop = end_of_equals(order, keys, k, n)
         distance = k + stop - n
         squares += (stop - k) * distance * distance
         for j in range(k, stop):
-            out[first + place_of(entries[half, j])] = distance
+            out[place_of(order[j])] = distance
         k = stop
     return squares
 
 
 @inner
-def _spearman(score, bits, n, distances, first, label_squares, space):
-    """Correlate the ranks of n scores with those of labels, of which the distances are known from a place on."""
-    entries, cross, squares, k = space[0], 0, 0, 0
-    _, half = sort_rows(score, bits, 0, n, space)
+def _spearman(score, bits, distances, label_squares, space):
+    """Correlate the ranks of scores with those of labels, whose distances are known."""
+    n, order = sort_rows(score, bits, space)
+    keys, cross, squares, k = space[0][2], 0, 0, 0
     while k < n:
-        stop = end_of_equals(entries, half, k, n)
+        stop = end_of_equals(order, keys, k, n)
         distance, of_labels = k + stop - n, 0
         squares += (stop - k) * distance * distance
         for j in range(k, stop):
-            of_labels += int(distances[first + place_of(entries[half, j])])
+            of_labels += int(distances[place_of(order[j])])
         cross += distance * of_labels
         k = stop
     return _divided(float(cross), float(squares), label_squares)
@@ -142,9 +144,9 @@ def measure_in_sessions(labels, bits, starts, space, distances, measures):
     """
     sorting, products = space
     for s in range(starts.shape[0] - 1):
-        first, n = starts[s], starts[s + 1] - starts[s]
-        measures[s, 0], measures[s, 1] = _mean_and_squares(labels, first, n, products)
-        measures[s, 2] = _rank_distances(labels, bits, first, n, sorting, distances)
+        first, last = starts[s], starts[s + 1]
+        measures[s, 0], measures[s, 1] = _mean_and_squares(labels[first:last], products)
+        measures[s, 2] = _rank_distances(labels[first:last], bits[first:last], sorting, distances[first:last])
 
 
 @entry
@@ -172,19 +174,20 @@ def correlate_in_sessions(scores, labels, starts, space, pairs, ic, rank_ic):
     sorting, work, bits, some = space
     score, label, products = work[0], work[1], work[2]
     for s in range(starts.shape[0] - 1):
-        first, n = starts[s], 0
-        for i in range(first, starts[s + 1]):
-            if scores[i] == scores[i]:
-                score[n], label[n] = scores[i], returns[i]
+        first, last = starts[s], starts[s + 1]
+        given, future, n = scores[first:last], returns[first:last], 0
+        for i in range(len(given)):
+            if given[i] == given[i]:
+                score[n], label[n] = given[i], future[i]
                 n += 1
         pairs[s] = n
         if n < SMALLEST_CROSS_SECTION:
             ic[s], rank_ic[s] = np.nan, np.nan
-        elif n == starts[s + 1] - first:
-            ic[s] = _pearson(score, n, returns, first, measures[s, 0], measures[s, 1], products)
-            rank_ic[s] = _spearman(score, bits[0], n, distances, first, measures[s, 2], sorting)
+        elif n == len(given):
+            ic[s] = _pearson(given, future, measures[s, 0], measures[s, 1], products)
+            rank_ic[s] = _spearman(score[:n], bits[0, :n], distances[first:last], measures[s, 2], sorting)
         else:
-            mean, squares = _mean_and_squares(label, 0, n, products)
-            ic[s] = _pearson(score, n, label, 0, mean, squares, products)
-            of_ranks = _rank_distances(label, bits[1], 0, n, sorting, some)
-            rank_ic[s] = _spearman(score, bits[0], n, some, 0, float(of_ranks), sorting)
+            mean, squares = _mean_and_squares(label[:n], products)
+            ic[s] = _pearson(score[:n], label[:n], mean, squares, products)
+            of_ranks = _rank_distances(label[:n], bits[1, :n], sorting, some)
+            rank_ic[s] = _spearman(score[:n], bits[0, :n], some, float(of_ranks), sorting)

@@ -1,7 +1,8 @@
 """One column of a panel, session by session: filled, scaled or ranked.
 
 Rows of a session follow one another; ``starts`` holds the first row of each and, behind them, the number of rows. Sums
-are made in the order of the rows.
+are made in the order of the rows. A session is a slice: of each place in an array numba asks whether it is counted from
+the end, unless it counts them from 0 itself.
 """
 
 from __future__ import annotations
@@ -35,29 +36,31 @@ def _key_of(value, bits):
 @inner
 def _sort_by_bytes(entries, half, n, lowest, counts):
     """Sort by radix, by the bytes from one upwards; return the half of the entries that has the order."""
-    for digit in range(lowest, 8):
+    digits = counts[lowest:]
+    for digit in range(8 - lowest):
         for byte in range(256):
-            counts[digit, byte] = 0
+            digits[digit, byte] = 0
+    given = entries[half]
     for k in range(n):
-        rest = entries[half, k] >> (_EIGHT * np.uint64(lowest))
-        for digit in range(lowest, 8):
-            counts[digit, rest & _BYTE] += 1
+        rest = given[k] >> (_EIGHT * np.uint64(lowest))
+        for digit in range(8 - lowest):
+            digits[digit, rest & _BYTE] += 1
             rest >>= _EIGHT
-    for digit in range(lowest, 8):
-        shift = _EIGHT * np.uint64(digit)
+    for digit in range(8 - lowest):
+        given, written, places = entries[half], entries[1 - half], digits[digit]
+        shift = _EIGHT * np.uint64(lowest + digit)
         # Where all have the same digit, they are sorted by it.
-        if counts[digit, (entries[half, 0] >> shift) & _BYTE] == n:
+        if places[(given[0] >> shift) & _BYTE] == n:
             continue
         before = 0
         for byte in range(256):
-            count = counts[digit, byte]
-            counts[digit, byte] = before
+            count = places[byte]
+            places[byte] = before
             before += count
         for k in range(n):
-            byte = (entries[half, k] >> shift) & _BYTE
-            place = counts[digit, byte]
-            counts[digit, byte] = place + 1
-            entries[1 - half, place] = entries[half, k]
+            byte = (given[k] >> shift) & _BYTE
+            written[places[byte]] = given[k]
+            places[byte] += 1
         half = 1 - half
     return half
 
@@ -87,28 +90,28 @@ def _insert(entries, n, keys):
 
 
 @inner
-def sort_rows(values, bits, first, last, space):
-    """Sort the known values of some rows; return how many, and the row of the space that has the order.
+def sort_rows(values, bits, space):
+    """Sort the known ones of some values; return how many, and the entries in order.
 
     An entry is a place among the rows behind 32 bits of the key of its value, from the highest one in which any two of
     them differ. Sorted by 24 of these, nearly all numbers of a session are in their place.
     """
     entries, counts = space
-    keys = entries[2]
+    places, keys = entries[0], entries[2]
     n, differing, one = 0, np.uint64(0), np.uint64(0)
-    for i in range(first, last):
+    for i in range(len(values)):
         if values[i] == values[i]:
             key = _key_of(values[i], bits[i])
             one = key if n == 0 else one
-            keys[i - first], entries[0, n] = key, np.uint64(i - first)
+            keys[i], places[n] = key, np.uint64(i)
             differing |= key ^ one
             n += 1
     above = np.uint64(0)
     while above < np.uint64(63) and not differing >> (np.uint64(63) - above):
         above += np.uint64(1)
     for k in range(n):
-        place = entries[0, k]
-        entries[0, k] = ((keys[place] << above) & ~_LOW) | place
+        place = places[k]
+        places[k] = ((keys[place] << above) & ~_LOW) | place
     half = _sort_by_bytes(entries, 0, n, 5, counts) if n > _FEW else 0
     if not _insert(entries[half], n, keys):
         for k in range(n):
@@ -119,18 +122,14 @@ def sort_rows(values, bits, first, last, space):
             place = entries[half, k] & _LOW
             entries[half, k] = (keys[place] & ~_LOW) | place
         half = _sort_by_bytes(entries, half, n, 4, counts)
-    return n, half
+    return n, entries[half]
 
 
 @inner
-def end_of_equals(entries, half, k, n):
+def end_of_equals(order, keys, k, n):
     """Return where the entries end whose value is that of the k-th."""
-    entry, keys, stop = entries[half, k], entries[2], k + 1
-    while (
-        stop < n
-        and entries[half, stop] >> _HALF == entry >> _HALF
-        and keys[entries[half, stop] & _LOW] == keys[entry & _LOW]
-    ):
+    entry, stop = order[k], k + 1
+    while stop < n and order[stop] >> _HALF == entry >> _HALF and keys[order[stop] & _LOW] == keys[entry & _LOW]:
         stop += 1
     return stop
 
@@ -138,7 +137,7 @@ def end_of_equals(entries, half, k, n):
 @inner
 def place_of(entry):
     """Return the place of an entry among the rows."""
-    return np.int64(entry & _LOW)
+    return entry & _LOW
 
 
 @entry
@@ -160,18 +159,19 @@ def rank_in_sessions(values, bits, starts, as_share, space, out):
     """
     entries = space[0]
     for s in range(starts.shape[0] - 1):
-        first = starts[s]
-        for i in range(first, starts[s + 1]):
-            out[i] = np.nan
-        n, half = sort_rows(values, bits, first, starts[s + 1], space)
+        first, last = starts[s], starts[s + 1]
+        ranks = out[first:last]
+        for i in range(len(ranks)):
+            ranks[i] = np.nan
+        n, order = sort_rows(values[first:last], bits[first:last], space)
         k = 0
         while k < n:
-            stop = end_of_equals(entries, half, k, n)
+            stop = end_of_equals(order, entries[2], k, n)
             rank = (k + 1 + stop) / 2.0
             if as_share:
                 rank /= n
             for j in range(k, stop):
-                out[first + place_of(entries[half, j])] = rank
+                ranks[place_of(order[j])] = rank
             k = stop
 
 
@@ -189,29 +189,31 @@ def fill_in_sessions(values, counted, starts):
         See the module.
     """
     for s in range(starts.shape[0] - 1):
+        first, last = starts[s], starts[s + 1]
+        session, takes_part = values[first:last], counted[first:last]
         total, n = 0.0, 0
-        for i in range(starts[s], starts[s + 1]):
-            if counted[i] and abs(values[i]) < np.inf:
-                total += np.float64(values[i])
+        for i in range(len(session)):
+            if takes_part[i] and abs(session[i]) < np.inf:
+                total += np.float64(session[i])
                 n += 1
         mean = np.float32(total / n) if n else np.float32(0.0)
-        for i in range(starts[s], starts[s + 1]):
-            if not abs(values[i]) < np.inf:
-                values[i] = mean
+        for i in range(len(session)):
+            if not abs(session[i]) < np.inf:
+                session[i] = mean
 
 
 @inner
-def _mean_and_deviation(values, first, last):
-    """Mean and standard deviation of the known values of some rows; the deviation is 0 where they are equal."""
+def _mean_and_deviation(values):
+    """Mean and standard deviation of the known ones of some values; the deviation is 0 where they are equal."""
     total, n = 0.0, 0
-    for i in range(first, last):
+    for i in range(len(values)):
         if values[i] == values[i]:
             total += values[i]
             n += 1
     if n == 0:
         return np.nan, 0.0
     mean, square = total / n, 0.0
-    for i in range(first, last):
+    for i in range(len(values)):
         if values[i] == values[i]:
             gap = values[i] - mean
             square += gap * gap
@@ -242,10 +244,10 @@ def _select(sample, n, k):
 
 
 @inner
-def _median(values, first, last, centre, sample):
-    """Median of the known values of some rows, of their distances from a centre where there is one; NaN without any."""
+def _median(values, centre, sample):
+    """Median of the known ones of some values, of their distances from a centre where there is one; NaN without any."""
     n = 0
-    for i in range(first, last):
+    for i in range(len(values)):
         if values[i] == values[i]:
             sample[n] = values[i] if centre != centre else abs(values[i] - centre)
             n += 1
@@ -272,14 +274,15 @@ def scale_in_sessions(values, starts, robust, sample, out):
     """
     for s in range(starts.shape[0] - 1):
         first, last = starts[s], starts[s + 1]
+        session, scaled = values[first:last], out[first:last]
         if robust:
-            centre = _median(values, first, last, np.nan, sample)
-            spread = _median(values, first, last, centre, sample) * MAD_TO_DEVIATION
+            centre = _median(session, np.nan, sample)
+            spread = _median(session, centre, sample) * MAD_TO_DEVIATION
         else:
-            centre, spread = _mean_and_deviation(values, first, last)
-        for i in range(first, last):
-            gap = values[i] - centre
+            centre, spread = _mean_and_deviation(session)
+        for i in range(len(session)):
+            gap = session[i] - centre
             if gap != gap:
-                out[i] = np.nan
+                scaled[i] = np.nan
             else:
-                out[i] = gap / spread if spread > 0 else 0.0
+                scaled[i] = gap / spread if spread > 0 else 0.0
