@@ -42,7 +42,7 @@ def table_of(values, others, metadata=None):
 def tables(draw):
     rows = draw(st.integers(1, 70))
     names = draw(st.lists(NAMES, min_size=2, max_size=20, unique=True))
-    kinds = draw(st.lists(st.sampled_from(list(OTHERS)), min_size=1, max_size=len(names) - 1))
+    kinds = draw(st.lists(st.sampled_from(list(OTHERS)), min_size=1, max_size=min(len(names) - 1, len(names) // 2 + 1)))
     first, last = names[: -len(kinds)], names[-len(kinds) :]
     values = {name: bits(rows + place)[place:] for place, name in enumerate(first)}
     others = {
@@ -120,6 +120,7 @@ PLAIN_VALUES, OTHER = {"a": bits(4)}, {"b": pa.array(range(4))}
             pa.schema([pa.field("a", pa.float32(), nullable=False), pa.field("b", pa.string(), nullable=False)])
         ),
         pa.concat_tables([table_of(PLAIN_VALUES, OTHER)] * 2),
+        table_of(PLAIN_VALUES, {name: pa.array(range(4)) for name in "bcde"}),
     ],
     ids=[
         "no other column",
@@ -128,6 +129,7 @@ PLAIN_VALUES, OTHER = {"a": bits(4)}, {"b": pa.array(range(4))}
         "another column first",
         "text without nulls",
         "in two pieces",
+        "more other columns",
     ],
 )
 def test_other_tables_are_left_to_arrow(tmp_path, table):
@@ -135,6 +137,14 @@ def test_other_tables_are_left_to_arrow(tmp_path, table):
     assert not (tmp_path / "year.parquet").exists()
     write_plain(table, tmp_path / "year.parquet")
     assert pq.read_table(tmp_path / "year.parquet").equals(table)
+
+
+def test_nulls_that_a_schema_does_not_have_are_refused_by_arrow(tmp_path):
+    values = [pa.array([1.0, None, 2.0, 3.0], pa.float32()), OTHER["b"]]
+    with pytest.raises(pa.ArrowInvalid, match="non-nullable but contains nulls"):
+        write_plain(
+            pa.Table.from_arrays(values, schema=table_of(PLAIN_VALUES, OTHER).schema), tmp_path / "year.parquet"
+        )
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,11 @@ def test_bars_out_of_order_or_twice_are_refused(bars, kind, rows):
         lay_out(bars.astype({"instrument": kind}).iloc[rows], SESSIONS, ["close"])
 
 
+def test_a_calendar_that_has_a_session_twice_is_refused(bars):
+    with pytest.raises(MarketDataError, match="the calendar has 2024-01-04 twice"):
+        lay_out(bars, SESSIONS.append(SESSIONS[3:4]).sort_values(), ["close"])
+
+
 @pytest.mark.parametrize("kind", ["str", "object", "string", "category"])
 @pytest.mark.parametrize("rows", [[3], [2, 3], [5], [0, 1, 2, 3, 4, 5]])
 def test_bars_without_a_name_are_refused(bars, kind, rows):

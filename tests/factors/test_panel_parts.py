@@ -9,7 +9,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
 
-from quant_pipeline.common.exceptions import FactorError
+from quant_pipeline.common.exceptions import FactorError, MarketDataError
 from quant_pipeline.datasets.panel import YearlyPanel
 from quant_pipeline.factors import panel_parts
 from quant_pipeline.factors.engine import compile_factors, compute_factors
@@ -125,6 +125,11 @@ def test_a_panel_that_would_fit_is_cut_where_that_costs_little(monkeypatch, expr
 def test_what_cannot_be_computed_is_refused_before_the_first_part(bars, by_years):
     with pytest.raises(FactorError, match="looks ahead"):
         compute_in_parts(bars, {"future": "Ref($close, -1)"}, SESSIONS)
+
+
+def test_a_market_without_a_session_is_refused(bars):
+    with pytest.raises(MarketDataError, match="no session up to that of the run; name a later one"):
+        compute_in_parts(bars.iloc[:0], {"factor": "$close"}, SESSIONS[:0])
 
 
 def files_of(folder):

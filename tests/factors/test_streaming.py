@@ -132,6 +132,28 @@ def test_any_split_of_the_history_gives_the_same_bits(bars, batch, cuts, name):
     assert rows >= len(batch[name].dropna(how="all")) - 5 * len(edges)
 
 
+def test_trends_of_windows_with_gaps_do_not_depend_on_where_places_are_counted_from():
+    """Whole prices have many windows without a trend, whose sign is that of the rounding."""
+    random = np.random.default_rng(0)
+    days = SESSIONS[:60]
+    parts = [
+        pd.DataFrame({"date": days, "instrument": f"N{number:02d}", "close": random.integers(8, 13, 60)})[
+            random.random(60) > 0.15
+        ]
+        for number in range(60)
+    ]
+    bars = pd.concat(parts, ignore_index=True).astype({"close": "float32", "instrument": "str"})
+    expressions = {name: f"{name}($close, {window})" for name, window in (("Slope", 5), ("Rsquare", 5), ("Resi", 7))}
+    whole = compute_factors(bars, expressions, SESSIONS)
+    others = [
+        compute_factors(bars, expressions, SESSIONS, start=days[30]),
+        compute_factors(bars, expressions, SESSIONS, end=days[40]),
+        compute_factors(bars[bars["instrument"] >= "N31"], expressions, SESSIONS),
+    ]
+    for other in others:
+        assert same_bits(other, whole.loc[other.index])
+
+
 @pytest.mark.parametrize(("rows", "tile", "threads"), [(300, 310, 3), (1, 250, 1), (10**6, 5000, 2)])
 def test_neither_blocks_nor_tiles_nor_threads_change_a_bit(bars, batch, rows, tile, threads, monkeypatch):
     monkeypatch.setattr(execution, "BLOCK_ROWS", rows)

@@ -118,7 +118,7 @@ def test_another_session_among_the_parameters_is_refused_as_the_catalog_has_that
     (conf / "local" / "parameters.yml").write_text(f"as_of: {written}\n")
     told = (
         r"^`as_of` of conf/local/parameters\.yml is '.*', and the session of this account is 2025-01-03\. .* write it "
-        r"into conf/local/globals\.yml,"
+        r"into conf/sim/globals\.yml,"
     )
     with pytest.raises(ConfigurationError, match=told):
         load(conf)

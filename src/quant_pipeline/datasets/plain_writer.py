@@ -26,6 +26,8 @@ AT_ONCE: Final = 2**17
 """Bytes of a call. For more, the system looks for larger pieces of memory, which it has to make where files fill it."""
 MOST_PIECES: Final = 1000
 """Of a call, of which systems take 1,024 (``IOV_MAX``)."""
+_LEVELS: Final = 2
+"""Columns of a panel behind those of values: session and instrument."""
 MARK: Final = b"PAR1"
 """Begins and ends a file."""
 FILE_ROWS, GROUPS = 3, 4
@@ -83,8 +85,9 @@ def write_in_place(table: pa.Table, path: Path, options: Options) -> bool:
     Returns
     -------
     bool
-        False where nothing was written: the table begins with another column, has no other one or no rows, the system
-        cannot write several pieces of memory at once, or this version of Arrow lays files out in another way.
+        False where nothing was written: the table begins with another column, has no other one, more others than
+        these, or no rows, the system cannot write several pieces of memory at once, or this version of Arrow lays
+        files out in another way. Options have to treat all float32 columns alike, and a group is one page.
     """
     if not _is_plain(table) or (footer := _footer_of(table.schema.serialize().to_pybytes(), options)) is None:
         return False
@@ -103,8 +106,9 @@ def write_in_place(table: pa.Table, path: Path, options: Options) -> bool:
 def _is_plain(table: pa.Table) -> bool:
     count = _leading(table.schema)
     is_known = sys.byteorder == "little" and hasattr(os, "writev")
-    is_one = all(table.column(place).num_chunks == 1 for place in range(count))
-    return is_known and is_one and 0 < count < table.num_columns and table.num_rows > 0
+    are_whole = all(column.num_chunks == 1 and not column.null_count for column in table.columns[:count])
+    # Arrow keeps the others of a whole file in memory, so they must not be more.
+    return is_known and are_whole and 0 < count < table.num_columns <= 2 * count + _LEVELS and table.num_rows > 0
 
 
 def _leading(schema: pa.Schema) -> int:

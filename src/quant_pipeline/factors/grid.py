@@ -146,8 +146,10 @@ def lay_out(
     FactorError
         When the bars lack a field.
     MarketDataError
-        When a bar lies on a date that is no session, or the bars are not sorted.
+        When a bar lies on a date that is no session, a session occurs twice, or the bars are not sorted.
     """
+    if not sessions.is_unique:
+        raise MarketDataError(f"the calendar has {sessions[sessions.duplicated()][0]:%Y-%m-%d} twice; name it once")
     columns = columns_of(fields)
     missing = sorted(set(columns) - set(adjusted_bars.columns))
     if missing:

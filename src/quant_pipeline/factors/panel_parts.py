@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.common.progress import track
 from quant_pipeline.factors.engine import FactorPlan, compile_factors
 from quant_pipeline.factors.grid import lay_out
@@ -75,7 +76,14 @@ def compute_in_parts(
     ------
     FactorError
         When an expression cannot be read or looks ahead.
+    MarketDataError
+        When there is no session.
     """
+    if sessions.empty:
+        raise MarketDataError(
+            "the market has no session up to that of the run; name a later one with --params as_of=…, or ingest "
+            "earlier bars"
+        )
     known = [column for column in adjusted_bars.columns if column not in ("date", "instrument")]
     plan = compile_factors(expressions, fields=known)
     stretches = _stretches(adjusted_bars, sessions, plan)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from pathlib import PurePosixPath
 from typing import Any, Final
 
 from quant_pipeline.common.exceptions import ConfigurationError
@@ -60,7 +59,7 @@ def named_session(params: Mapping[str, Any], settings: Mapping[str, Any], place_
         ) from None
 
 
-def require_session(parameters: Mapping[str, Any], session: str, place_of: Callable[[str], str]) -> dict[str, Any]:
+def require_session(parameters: Mapping[str, Any], session: str, place_of: Callable[[str, str], str]) -> dict[str, Any]:
     """Return parameters with the session of the run, if they name no other one.
 
     Parameters
@@ -70,7 +69,7 @@ def require_session(parameters: Mapping[str, Any], session: str, place_of: Calla
     session
         That of the run.
     place_of
-        Returns the file that sets a parameter.
+        Returns the file that sets a name among ``parameters`` or ``globals``.
 
     Raises
     ------
@@ -79,9 +78,9 @@ def require_session(parameters: Mapping[str, Any], session: str, place_of: Calla
     """
     written = parameters.get(SESSION, session)
     if with_day({SESSION: written})[SESSION] != session:
-        place = place_of(SESSION)
         raise ConfigurationError(
-            f"`{SESSION}` of {place} is {written!r}, and the session of this account is {session}. Globals name it "
-            f"for the catalog, too: write it into {PurePosixPath(place).with_name('globals.yml')}, or pass --params."
+            f"`{SESSION}` of {place_of(SESSION, 'parameters')} is {written!r}, and the session of this account is "
+            f"{session}. Globals name it for the catalog, too: write it into {place_of(SESSION, 'globals')}, or pass "
+            "--params."
         )
     return {**parameters, SESSION: session}

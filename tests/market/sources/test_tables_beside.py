@@ -77,6 +77,7 @@ def test_delistings_are_the_same_in_every_form(tmp_path, name):
         ("signs.csv", b"symbol,date,value\n\0\0\0", "is no text"),
         ("damaged.parquet", b"PAR1 and no more", "is damaged"),
         ("damaged.xlsx", b"PK\x03\x04 and no more", "cannot be read"),
+        ("locked.xlsx", bytes.fromhex("D0CF11E0A1B11AE1") + bytes(4096), "cannot be read"),
     ],
 )
 def test_a_table_that_cannot_be_read_is_named(tmp_path, name, content, words):

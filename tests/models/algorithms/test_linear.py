@@ -139,6 +139,17 @@ def digests():
     return [hashlib.sha256(array.tobytes()).hexdigest() for array in arrays]
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_a_score_of_zeros_keeps_their_sign(rows):
+    model = linear.FittedLinear(np.array([-1.0, np.inf]), -0.0, pd.DataFrame(), ["a", "b"])
+    _, score = model._score(slice(0, rows), np.array([[0.0] * rows, [2.0] * rows], np.float32))
+    np.testing.assert_array_equal(score, [np.inf] * rows)
+    model = linear.FittedLinear(np.array([-1.0]), -0.0, pd.DataFrame(), ["a"])
+    _, score = model._score(slice(0, rows), np.zeros((1, rows), np.float32))
+    assert np.signbit(score).tolist() == [True] * rows
+
+
 def test_results_have_the_same_bits_on_any_number_of_cores(monkeypatch):
     found = []
     for cores in (1, 2, 5):

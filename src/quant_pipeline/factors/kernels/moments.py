@@ -139,11 +139,12 @@ def merge_counted_means(newest, older, n, m, difference, weights, out):
 
 @inner
 def distance_of_places(sums, middle, oldest, n, m, out):
-    """Write the distances between the mean places of the newest and the older block."""
+    """Write the distances between the mean places of the newest and the older block.
+
+    Up to the one division there are whole numbers, so it is the same wherever places are counted from.
+    """
     for i in range(out.shape[0]):
-        out[i] = (sums[i] - middle[i]) / max(n[i], 1.0)
-    for i in range(out.shape[0]):
-        out[i] -= (middle[i] - oldest[i]) / max(m[i], 1.0)
+        out[i] = ((sums[i] - middle[i]) * m[i] - (middle[i] - oldest[i]) * n[i]) / max(n[i] * m[i], 1.0)
 
 
 @inner

@@ -99,15 +99,17 @@ class FittedLinear:
     def _score(self, part: slice, values: Floats) -> tuple[slice, Vector]:
         # Summed column by column: a matrix product may round differently for another number of rows. A few columns at a
         # time, as cores wait for each other around each short call; of one row alone NumPy would sum the columns in
-        # another order, so there are two.
+        # another order, so it is scored twice.
         rows = values.shape[1]
-        score, room = np.full(max(rows, 2), self._intercept), np.zeros((COLUMNS_AT_ONCE + 1, max(rows, 2)))
+        if not rows:
+            return part, np.empty(0)
+        score, room = np.full(max(rows, 2), self._intercept), np.empty((COLUMNS_AT_ONCE + 1, max(rows, 2)))
         for first in range(0, len(values), COLUMNS_AT_ONCE):
             columns = values[first : first + COLUMNS_AT_ONCE]
             summands = room[: len(columns) + 1]
-            summands[0], summands[1:, :rows] = score, columns
+            summands[0], summands[1:] = score, columns
             summands[1:] *= self._coefficients[first : first + COLUMNS_AT_ONCE, None]
-            np.add.reduce(summands, axis=0, out=score)
+            np.add.reduce(summands, axis=0, out=score, initial=-0.0)
         return part, score[:rows]
 
     def weights(self) -> dict[str, bytes]:

@@ -13,7 +13,8 @@ from pyarrow import ArrowException
 
 from quant_pipeline.market.sources.files.raw_table import UnreadableFileError
 
-_UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+_UNREADABLE = (OSError, EOFError, ImportError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+"""Pandas asks for a package that reads a kind of workbook where it is not installed, which is an ImportError."""
 _DAMAGED = (ArrowException, ValueError, KeyError, TypeError, AttributeError, IndexError, NotImplementedError)
 FAULTS = (*_UNREADABLE, *_DAMAGED, csv.Error)
 """What is raised for files that hold no table."""
