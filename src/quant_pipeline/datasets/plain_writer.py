@@ -1,8 +1,8 @@
 """Parquet files whose first columns are float32 without nulls, written from where their values lie in memory.
 
 Arrow copies each page before it writes it. Here the system takes the values from their place. Arrow writes the other
-columns, and a file of one row, whose footer is filled with the rows, sizes and places of all. So the bytes are those
-that Arrow would write, and where this file of one row would have others, Arrow is left to write all files.
+columns, and files without these values, whose footers are filled with the rows, sizes and places of all. So the bytes
+are those that Arrow would write, and where a file of two rows would have others, Arrow is left to write all files.
 """
 
 from __future__ import annotations
