@@ -10,7 +10,7 @@ from torch import nn
 
 from quant_pipeline.models.algorithms.networks import TabNetHyper
 from quant_pipeline.models.networks.losses import mean_squared_error
-from quant_pipeline.models.networks.tabular import GhostNorm, sparsemax
+from quant_pipeline.models.networks.tabular import GhostNorm, sparsemax, sparsemax_of_sorted
 
 FACTORS, ROWS = 6, 40
 SIZE = {"decision": 4, "attention": 3, "shared": 2, "own": 2, "ghost_rows": 8}
@@ -58,6 +58,18 @@ def test_sparsemax_and_its_slope_are_those_of_qlib():
     (SparsemaxFunction.apply(theirs.clone()) * weights).sum().backward()
     torch.testing.assert_close(sparsemax(ours), SparsemaxFunction.apply(theirs.clone()))
     torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+def test_sparsemax_and_its_slope_have_the_bits_of_the_operations_of_torch():
+    logits, weights = torch.randn(2, 500, 37, generator=torch.Generator().manual_seed(1))
+    logits[0], logits[1, :5] = 0.0, 3.0  # All logits of a row are one, and some of them.
+    ours, theirs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    parts = sparsemax(ours)
+    expected = sparsemax_of_sorted(theirs, torch.sort(theirs, dim=-1, descending=True).values).parts
+    (parts * weights).sum().backward()
+    (expected * weights).sum().backward()
+    assert torch.equal(parts, expected)
+    assert torch.equal(ours.grad, theirs.grad)
 
 
 def _with_the_weights_of(ours):
@@ -137,3 +149,14 @@ def test_ghosts_are_normalised_apart():
     norm, values = GhostNorm(1, rows=2).train(), torch.tensor([[0.0], [2.0], [10.0], [14.0]])
     torch.testing.assert_close(norm(values).detach(), torch.tensor([[-1.0], [1.0], [-1.0], [1.0]]), rtol=1e-4, atol=0)
     assert isinstance(norm.norm, nn.BatchNorm1d)
+
+
+def test_ghosts_share_the_rows_that_are_left_over_and_their_gradients_are_put_together_once():
+    norm, values = GhostNorm(2, rows=3).train(), torch.randn(11, 2).requires_grad_()
+    found = norm(values)
+    expected = torch.cat(
+        [nn.functional.batch_norm(part, None, None, training=True) for part in values.split([4, 4, 3])]
+    )
+    torch.testing.assert_close(found, expected)
+    ghosts = [norm_of for norm_of, _ in found.grad_fn.next_functions]
+    assert len({ghost.next_functions[0][0] for ghost in ghosts}) == 1

@@ -61,17 +61,18 @@ class FrequencyScorer(nn.Module):
 
     def outputs(self, block: torch.Tensor) -> torch.Tensor:
         """Map ``(steps, instruments, factors)`` to the outputs of all steps, ``(steps, instruments, hidden)``."""
-        entering = self.from_input(block)
         output = block.new_zeros((block.shape[1], self.hidden))
         real = imaginary = block.new_zeros((block.shape[1], self.hidden, self.frequencies))
         turns = 2 * math.pi / self.frequencies * torch.arange(self.frequencies, device=block.device)
         outputs = []
-        for step in range(len(block)):
-            gates = (entering[step] + self.from_output(output)).split(self.parts, dim=-1)
-            written = torch.sigmoid(gates[0]) * torch.tanh(gates[1])
+        # Cut once: the gradient of every single cut would be as large as all steps.
+        for step, entering in enumerate(self.from_input(block).unbind()):
+            gates = (entering + self.from_output(output)).split(self.parts, dim=-1)
+            written = (torch.sigmoid(gates[0]) * torch.tanh(gates[1]))[:, :, None]
             kept = torch.sigmoid(gates[3])[:, :, None] * torch.sigmoid(gates[4])[:, None, :]
-            real = kept * real + written[:, :, None] * torch.cos(turns * step)
-            imaginary = kept * imaginary + written[:, :, None] * torch.sin(turns * step)
+            angles = turns * step
+            real = kept * real + written * torch.cos(angles)
+            imaginary = kept * imaginary + written * torch.sin(angles)
             amplitudes = torch.sqrt(real.square() + imaginary.square() + SMALL)
             read = torch.tanh(amplitudes @ self.combination + self.combination_bias)
             output = torch.sigmoid(gates[2] + self.from_memory(read)) * read

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
+from torch.autograd.function import FunctionCtx
 
 from quant_pipeline.models.networks.losses import Loss
 
@@ -171,7 +173,10 @@ class GhostNorm(nn.Module):
         """Map ``(rows, columns)`` to the same shape."""
         if not self.training:
             return self.norm(values)
-        parts = values.tensor_split(max(len(values) // self.rows, 1))
+        count = max(len(values) // self.rows, 1)
+        # Those of `tensor_split`, which makes a gradient as large as all rows for every part.
+        larger, least = len(values) % count, len(values) // count
+        parts = values.split([least + 1] * larger + [least] * (count - larger))
         return torch.cat([_normalise(self.norm, part) for part in parts])
 
 
@@ -184,14 +189,59 @@ def _normalise(norm: nn.BatchNorm1d, values: torch.Tensor) -> torch.Tensor:
     )
 
 
+class Sparse(NamedTuple):
+    """What `sparsemax` finds.
+
+    Attributes
+    ----------
+    parts
+        The nearest point of the simplex.
+    support, least
+        How many logits have a part, and the least of them, along an axis of one.
+    """
+
+    parts: torch.Tensor
+    support: torch.Tensor
+    least: torch.Tensor
+
+
 def sparsemax(logits: torch.Tensor) -> torch.Tensor:
     """Return the nearest point of the simplex, ``max(logits - tau, 0)`` along the last axis (Martins, Astudillo, 2016).
 
     Unlike those of softmax, its parts may be exactly zero.
     """
-    descending = torch.sort(logits, dim=-1, descending=True).values
+    if logits.device.type != "cpu" or torch.compiler.is_compiling():
+        return sparsemax_of_sorted(logits, torch.sort(logits, dim=-1, descending=True).values).parts
+    parts: torch.Tensor = _SortedByNumPy.apply(logits)  # type: ignore[no-untyped-call]
+    return parts
+
+
+def sparsemax_of_sorted(logits: torch.Tensor, descending: torch.Tensor) -> Sparse:
+    """Return what `sparsemax` finds, given the logits in descending order as well."""
     excess = descending.cumsum(dim=-1) - 1
     counts = torch.arange(1, logits.shape[-1] + 1, device=logits.device, dtype=logits.dtype)
     support = (counts * descending > excess).sum(dim=-1, keepdim=True)
     threshold = excess.gather(-1, support - 1) / support
-    return torch.relu(logits - threshold)
+    return Sparse(torch.relu(logits - threshold), support, descending.gather(-1, support - 1))
+
+
+class _SortedByNumPy(torch.autograd.Function):
+    """`sparsemax` on the CPU: NumPy sorts rows many times as fast as torch, but hands no gradient on.
+
+    Values and gradients have the bits that the operations of torch give.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, logits: torch.Tensor) -> torch.Tensor:
+        descending = torch.from_numpy(np.sort(logits.detach().numpy(), axis=-1)).flip(-1)
+        found = sparsemax_of_sorted(logits, descending)
+        ctx.save_for_backward(found.parts, found.support, logits >= found.least)
+        return found.parts
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        """Take the mean gradient of the logits that have a part from each of them."""
+        parts, support, has_part = ctx.saved_tensors
+        gradient = torch.where(parts > 0, gradient, 0.0)
+        mean = gradient.sum(dim=-1, keepdim=True) / support
+        return torch.where(has_part, gradient - mean, gradient)
