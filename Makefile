@@ -111,7 +111,7 @@ bench-cli: $(INSTALLED)  ## Seconds of the commands, and of `kedro run` before i
 	$(BIN)/python benchmarks/cli.py
 
 bench-service: $(INSTALLED)  ## The HTTP service: factors, backtests, health during a training job, kills of jobs
-	OMP_WAIT_POLICY=passive $(BIN)/python benchmarks/service.py
+	$(BIN)/python benchmarks/service.py
 
 # Libraries that only this compares with live in an environment of their own.
 $(PEERS)/.installed: benchmarks/peers/requirements.txt tools/install.py

@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from quant_pipeline.common.openmp import let_waiting_threads_sleep
+
 STAGES = (
     "market",
     "adjust",
@@ -133,8 +135,8 @@ def not_measured(names: list[int], without: list[str], has_qlib: bool) -> dict[s
 def run_script(script: str, *arguments: str) -> dict[str, Any]:
     """Run a script of this folder and return the JSON object of its last line."""
     command = [sys.executable, str(Path(__file__).with_name(script)), *arguments]
-    # Threads that wait for each other would count as computing.
-    calm = {**os.environ, "OMP_WAIT_POLICY": "passive"}
+    calm = dict(os.environ)
+    let_waiting_threads_sleep(calm)  # As commands do; else waiting would count as computing.
     printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=calm).stdout
     found: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return found

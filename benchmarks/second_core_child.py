@@ -12,7 +12,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from quant_pipeline.common.openmp import let_waiting_threads_sleep
+
 logging.disable(logging.INFO)
+let_waiting_threads_sleep()  # As commands do.
 
 Work = Callable[[], Iterable[Any]]
 """What is timed; it returns arrays and tables, whose bits are compared."""

@@ -9,7 +9,6 @@ It runs in a copy of the project on a simulated market of 500 names over seven y
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -113,9 +112,8 @@ def _write_scores() -> None:
 
 def _serve(client: httpx.Client) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "quant_pipeline", "service", "--port", str(PORT)]
-    environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
     with (FOLDER / "service.log").open("wb") as log:
-        server = subprocess.Popen(command, cwd=FOLDER, stdout=log, stderr=log, env=environment)
+        server = subprocess.Popen(command, cwd=FOLDER, stdout=log, stderr=log)
     for _ in range(600):
         try:
             client.get("/health")

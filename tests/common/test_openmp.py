@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from quant_pipeline.common.openmp import WAIT_POLICY
+from quant_pipeline.common.openmp import LOOKS, WAIT_POLICY, let_waiting_threads_sleep
 
 OPEN = """
 import os, sys
@@ -53,3 +53,17 @@ def test_a_command_sets_the_policy_before_anything_reads_it(program, own, found)
 def test_commands_that_need_no_session_set_it_too():
     """As the live process starts them: python -m quant_pipeline."""
     assert printed_by(MAIN, WAIT_POLICY) == "passive"
+
+
+@pytest.mark.parametrize(
+    ("own", "found"),
+    [
+        ({}, {WAIT_POLICY: "passive", LOOKS: "1000"}),
+        ({LOOKS: "0"}, {WAIT_POLICY: "passive", LOOKS: "0"}),
+        ({WAIT_POLICY: "active"}, {WAIT_POLICY: "active"}),
+        ({WAIT_POLICY: "passive"}, {WAIT_POLICY: "passive"}),
+    ],
+)
+def test_what_the_user_has_set_of_waiting_is_kept(own, found):
+    let_waiting_threads_sleep(own)
+    assert own == found

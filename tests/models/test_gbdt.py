@@ -72,9 +72,13 @@ def test_the_array_of_training_is_gone_before_that_of_validation_is_made(samples
     assert held == [None, None]
 
 
+@pytest.mark.parametrize("kept_share", [1.0, 0.0], ids=["columns", "blocks_of_rows"])
 @pytest.mark.parametrize(("sessions", "instruments"), [(200, 10), (300, 1000)], ids=["all_rows", "a_sample_of_rows"])
-def test_blocks_of_rows_give_the_trees_of_one_array(sessions, instruments, monkeypatch):
-    """Bins are chosen by all rows, or by the 200,000 that LightGBM draws; one factor divides no leaf."""
+def test_columns_and_blocks_of_rows_give_the_trees_of_one_array(sessions, instruments, kept_share, monkeypatch):
+    """Bins are chosen by all rows, or by the 200,000 that LightGBM draws; one factor divides no leaf.
+
+    The trees to compare with are made row by row, on one thread.
+    """
     days = pd.bdate_range("2020-01-01", periods=sessions)
     index = pd.MultiIndex.from_product([days, range(instruments)], names=["datetime", "instrument"])
     random = np.random.default_rng(8)
@@ -86,20 +90,21 @@ def test_blocks_of_rows_give_the_trees_of_one_array(sessions, instruments, monke
     rows = np.split(np.arange(len(index)), [len(index) * 3 // 4])
     train, valid = (Samples(pd.DataFrame(values, index).rename(columns=str), each, labels[each]) for each in rows)
     fewest = len(index) // 40
-    hyper = LightGBMHyper(rounds=4, min_data_in_leaf=fewest, feature_fraction=0.5, threads=1)
+    hyper = LightGBMHyper(rounds=4, min_data_in_leaf=fewest, feature_fraction=0.5, threads=2)
     monkeypatch.setattr(panels, "AT_ONCE", values.size // 7)
-    monkeypatch.setattr(processed, "KEPT_SHARE", 0.0)
+    monkeypatch.setattr(processed, "KEPT_SHARE", kept_share)
     fitted = fit_trees(train, valid, hyper, seed=3)
     data = lightgbm.Dataset(values[rows[0]], train.labels)
+    by_row = {"force_col_wise": False, "force_row_wise": True, "num_threads": 1, "feature_pre_filter": False}
     expected = lightgbm.train(
-        tree_parameters(hyper, seed=3) | {"objective": "regression", "metric": "l2", "feature_pre_filter": False},
+        tree_parameters(hyper, seed=3) | {"objective": "regression", "metric": "l2"} | by_row,
         data,
         num_boost_round=4,
         valid_sets=[data, lightgbm.Dataset(values[rows[1]], valid.labels, reference=data)],
         callbacks=[lightgbm.early_stopping(hyper.patience, verbose=False)],
     )
     kept = lightgbm.Booster(model_str=expected.model_to_string(num_iteration=expected.best_iteration))
-    assert fitted.booster.model_to_string() == kept.model_to_string()
+    assert _trees(fitted.booster) == _trees(kept)
     assert fitted.booster.num_trees() == 4
 
 

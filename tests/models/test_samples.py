@@ -40,6 +40,16 @@ def test_batches_have_all_rows_in_their_order_and_always_as_many(table, monkeypa
         np.testing.assert_array_equal(batch.values(), table.to_numpy()[rows[batch.places]].T)
 
 
+@pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
+def test_values_by_factor_are_those_of_the_rows(table, monkeypatch, rows):
+    monkeypatch.setattr(panels, "AT_ONCE", 36)
+    samples = Samples(table, rows, np.zeros(len(rows), dtype=np.float32))
+    values = samples.values_by_factor
+    np.testing.assert_array_equal(values, samples.values.T)
+    np.testing.assert_array_equal(values, table.to_numpy()[rows].T)
+    assert values.flags.c_contiguous
+
+
 def test_rows_that_follow_one_another_are_not_copied(table):
     (batch,) = Samples(table, np.arange(6, 30), np.zeros(24, dtype=np.float32)).batches(100)
     assert np.shares_memory(batch.values(), table.to_numpy())

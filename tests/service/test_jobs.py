@@ -13,6 +13,7 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
+from quant_pipeline.common.openmp import LOOKS, WAIT_POLICY, let_waiting_threads_sleep
 from quant_pipeline.common.processes import birth_of, this_machine
 from quant_pipeline.service.jobs.table import ENDED, JobKey, JobState, JobTable
 from quant_pipeline.service.jobs.worker import JobSetting, outcome_of, patiently
@@ -43,7 +44,11 @@ def test_a_job_gives_way_to_answers_and_leaves_them_a_core(desk):
     here = sorted(os.sched_getaffinity(0))
     assert sorted(command.cpu_affinity()) == (here[1:] or here)
     assert command.nice() == min(os.nice(0) + 10, 19)
-    assert command.environ()["OMP_WAIT_POLICY"] == os.environ.get("OMP_WAIT_POLICY", "passive")
+    expected = dict(os.environ)
+    let_waiting_threads_sleep(expected)
+    assert {name: command.environ().get(name) for name in (WAIT_POLICY, LOOKS)} == {
+        name: expected.get(name) for name in (WAIT_POLICY, LOOKS)
+    }
     session = Path(f"/proc/{command.pid}/autogroup")
     if session.is_file():
         assert session.read_text().split()[-1] == "10"

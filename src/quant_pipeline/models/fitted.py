@@ -67,6 +67,14 @@ class Samples:
             values[part] = block
         return values
 
+    @property
+    def values_by_factor(self) -> Floats:
+        """Features of the rows in one array ``(factor, row)``, which is how panels lie in files."""
+        values = np.empty((len(self.factors), len(self.rows)), dtype=np.float32)
+        for part, piece in self._pieces():
+            piece.take_into(values[:, part])
+        return values
+
     def kept(self) -> Samples:
         """Return the same samples for several trainings, which share what is made of them."""
         return replace(self, shared={})
@@ -108,10 +116,8 @@ class Samples:
         A block of the panel is read here, and what a batch takes of it by who asks for its values.
         """
         done, filled, pieces = 0, 0, list[_Piece]()
-        for part in self.parts():
-            needed = rows_of_windows(self._source, self.rows[part], 1)
-            factors = self._source.read(needed).to_numpy(dtype=np.float32).T
-            used, rows = 0, self.rows[part] - needed.start
+        for _, (factors, rows) in self._pieces():
+            used = 0
             while used < len(rows):
                 count = min(len(rows) - used, size - filled)
                 pieces.append(_Piece(factors, rows[used : used + count]))
@@ -122,12 +128,24 @@ class Samples:
         if filled:
             yield Batch(slice(done, done + filled), pieces)
 
+    def _pieces(self) -> Iterator[tuple[slice, _Piece]]:
+        """Yield the places of some rows after the others, and where their features are."""
+        for part in self.parts():
+            needed = rows_of_windows(self._source, self.rows[part], 1)
+            factors = self._source.read(needed).to_numpy(dtype=np.float32).T
+            yield part, _Piece(factors, self.rows[part] - needed.start)
+
 
 class _Piece(NamedTuple):
     """Rows of a block of features ``(factor, row)``."""
 
     factors: Floats
     rows: npt.NDArray[np.int64]
+
+    def take_into(self, values: Floats) -> None:
+        """Copy the features of the rows, ``(factor, row)``."""
+        for column, into in zip(self.factors, values, strict=True):
+            np.take(column, self.rows, out=into, mode="clip")  # Without a buffer between, as there is for "raise".
 
 
 class Batch(NamedTuple):
@@ -143,10 +161,10 @@ class Batch(NamedTuple):
             return factors[:, rows[0] : rows[-1] + 1]
         values = np.empty((len(factors), self.places.stop - self.places.start), dtype=np.float32)
         first = 0
-        for factors, rows in self.pieces:
-            for column, into in zip(factors, values[:, first : first + len(rows)], strict=True):
-                np.take(column, rows, out=into, mode="clip")  # Without a buffer between, as there is for "raise".
-            first += len(rows)
+        for piece in self.pieces:
+            end = first + len(piece.rows)
+            piece.take_into(values[:, first:end])
+            first = end
         return values
 
 

@@ -15,6 +15,7 @@ import lightgbm
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from quant_pipeline.evaluation.information_coefficient import rank_information_coefficients
 from quant_pipeline.models.algorithms.boosted_trees import LeavesHyper
@@ -100,7 +101,8 @@ def tree_parameters(hyper: LeavesHyper, seed: int) -> dict[str, Any]:
         "num_threads": hyper.threads,
         "seed": seed,
         "deterministic": True,
-        "force_row_wise": True,
+        # The same trees as row by row, in less time and memory.
+        "force_col_wise": True,
         "verbosity": -1,
     }
 
@@ -172,7 +174,9 @@ def _in_blocks(samples: Samples, **options: Any) -> lightgbm.Dataset:
 
 
 def _in_one_array(samples: Samples, **options: Any) -> lightgbm.Dataset:
-    return lightgbm.Dataset(samples.values, **options)
+    """Hand over columns, of which LightGBM bins one after the other; an array it would copy row by row."""
+    columns = {f"Column_{place}": pa.array(values) for place, values in enumerate(samples.values_by_factor)}
+    return lightgbm.Dataset(pa.table(columns), **options)
 
 
 def _datasets(

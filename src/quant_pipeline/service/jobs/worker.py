@@ -18,6 +18,7 @@ from typing import IO, Any, Final, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
+from quant_pipeline.common.openmp import let_waiting_threads_sleep
 from quant_pipeline.common.processes import birth_of, end_processes, last_lines, this_machine
 from quant_pipeline.service.faults import FAULTS
 from quant_pipeline.service.jobs.kinds import command_of, find_kind, parameters_of
@@ -233,8 +234,8 @@ def _give_way(cores: int | None) -> None:
 
 def _run(job: Job, setting: JobSetting, output: Path, is_wanted: Callable[[], bool]) -> int:
     words = command_of(job.kind, job.request, setting.environment, setting.params)
-    # Threads of a job that wait for each other sleep: those of LightGBM would hold cores that others want.
-    environment = {"OMP_WAIT_POLICY": "passive", **os.environ, MARK: job.id}
+    environment = {**os.environ, MARK: job.id}
+    let_waiting_threads_sleep(environment)
     if setting.threads is not None:
         names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS")
         environment |= dict.fromkeys(names, str(setting.threads))
