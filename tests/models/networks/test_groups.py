@@ -25,7 +25,7 @@ from quant_pipeline.models.algorithms.networks import (
     TransformerHyper,
 )
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
-from quant_pipeline.models.networks.blocks import reads_instruments_alone
+from quant_pipeline.models.networks.blocks import JoinsInstruments, LearnsFromWhatItRead, score_block
 from quant_pipeline.models.networks.groups import GroupDropout, InstrumentGroups, can_be_divided
 from quant_pipeline.models.networks.losses import LOSSES
 from quant_pipeline.models.networks.scoring import SCORING_BATCH, FittedNetwork
@@ -44,6 +44,10 @@ DIVIDED = {
     "localformer": LocalformerHyper(hidden=8, layers=1, span=3, kernel=2, feedforward=16, **STILL),
     "sfm": SFMHyper(window=4, hidden=8, frequencies=3, **STILL),
     "folded": GRUHyper(row_sessions=3, window=3, hidden=8, **STILL),
+    "gats": GATsHyper(window=4, hidden=8, **STILL),
+    "folded gats": GATsHyper(row_sessions=3, window=3, hidden=8, **STILL),
+    "tra": TRAHyper(window=4, hidden=8, **STILL),
+    "folded tra": TRAHyper(row_sessions=3, window=3, hidden=8, **STILL),
 }
 
 
@@ -62,26 +66,44 @@ def labels_of(instruments=INSTRUMENTS):
     return labels
 
 
+def whole_loss(network, block, present, labels, of_scores):
+    if isinstance(network, LearnsFromWhatItRead):
+        return network.loss(block, labels, of_scores)
+    return of_scores(score_block(network, block, present), labels)
+
+
+def loss_of_groups(groups, network, block, present, labels, of_scores):
+    if isinstance(network, LearnsFromWhatItRead):
+        return groups.learn(block, lambda read: network.loss_of_read(read, labels, of_scores))
+    return groups.learn(block, lambda scores: of_scores(scores, labels), present)
+
+
 @pytest.mark.parametrize("loss", ["mse", "icir", "rank_ic"])
 @pytest.mark.parametrize("name", DIVIDED)
 def test_scores_loss_and_gradients_of_groups_are_those_of_the_whole(name, loss):
     hyper = DIVIDED[name]
     torch.manual_seed(2)
     network = hyper.make_scorer(FACTORS)
-    groups = InstrumentGroups(network, 3, seed=1)
     block, labels = block_of(window=hyper.panel_window), labels_of()
-    expected = network(block)
-    expected_loss = LOSSES[loss](expected, labels)
+    if isinstance(network, JoinsInstruments):
+        # Sums over all instruments, of which some are nothing but rounding.
+        network, block, labels = network.double(), block.double(), labels.double()
+    groups = InstrumentGroups(network, 3, seed=1)
+    present = torch.ones(SESSIONS, INSTRUMENTS, dtype=torch.bool)
+    present[2, :3] = present[4] = False
+    given = present if isinstance(network, JoinsInstruments) else None
+    expected = score_block(network, block, present)
+    expected_loss = whole_loss(network, block, present, labels, LOSSES[loss])
     expected_loss.backward()
     gradients = [parameter.grad.clone() for parameter in network.parameters()]
     network.zero_grad()
     with groups.in_threads(learning=True):
-        found = groups.learn(block, lambda scores: LOSSES[loss](scores, labels))
+        found = loss_of_groups(groups, network, block, given, labels, LOSSES[loss])
     torch.testing.assert_close(found, expected_loss.detach())
     for parameter, gradient in zip(network.parameters(), gradients, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
     with groups.in_threads(learning=False):
-        torch.testing.assert_close(groups.score(block), expected.detach(), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(groups.score(block, given), expected.detach(), rtol=1e-5, atol=1e-6)
 
 
 def test_groups_learn_with_the_values_that_the_network_has_now():
@@ -116,8 +138,10 @@ def test_a_block_of_fewer_instruments_than_groups_has_gradients_of_its_own_alone
     [
         GRUHyper(window=3, hidden=8, epochs=2, dropout=0.3, threads=2),
         MLPHyper(hidden=[8], epochs=2, dropout=0.3, threads=3, loss="icir"),
+        GATsHyper(window=3, hidden=8, epochs=2, dropout=0.3, threads=2),
+        TRAHyper(window=3, hidden=8, epochs=2, dropout=0.3, threads=2),
     ],
-    ids=["gru", "mlp"],
+    ids=["gru", "mlp", "gats", "tra"],
 )
 def test_one_core_and_two_train_the_same_network(hyper, samples, later_rows):
     def train(cores):
@@ -199,10 +223,24 @@ def test_dropout_leaves_out_a_part_and_enlarges_the_rest():
     assert dropout.eval()(values) is values
 
 
-def test_a_network_that_sees_other_instruments_or_learns_its_own_way_is_not_divided():
-    whole = [GATsHyper(), TRAHyper(), TabNetHyper(), TRAHyper(row_sessions=3, window=3)]
-    assert not any(reads_instruments_alone(hyper.make_scorer(FACTORS)) for hyper in whole)
-    assert all(reads_instruments_alone(hyper.make_scorer(FACTORS)) for hyper in DIVIDED.values())
+def test_a_network_that_normalises_among_instruments_is_not_divided():
+    whole = [TabNetHyper(), TabNetHyper(row_sessions=3, window=3)]
+    assert not any(can_be_divided(hyper.make_scorer(FACTORS)) for hyper in whole)
+    assert all(can_be_divided(hyper.make_scorer(FACTORS)) for hyper in DIVIDED.values())
+
+
+def test_a_block_of_fewer_instruments_than_sessions_is_joined_by_more_groups_than_read_it():
+    torch.manual_seed(2)
+    network = DIVIDED["gats"].make_scorer(FACTORS)
+    groups, block = InstrumentGroups(network, 4, seed=1), block_of(1, window=4)
+    everyone = torch.ones(SESSIONS, 1, dtype=torch.bool)
+    with groups.in_threads(learning=True):
+        groups.learn(block, lambda scores: scores.square().sum(), everyone)
+    found = [parameter.grad.clone() for parameter in network.parameters()]
+    network.zero_grad()
+    network(block, everyone).square().sum().backward()
+    for parameter, gradient in zip(network.parameters(), found, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
 
 
 class Stating(nn.Module):

@@ -60,9 +60,8 @@ class NetworkHyper(SequenceHyper):
         ``mixed`` multiplies in bfloat16 on an accelerator; without one it changes nothing.
     threads
         CPU threads; part of the model: same seed and number of threads, same network, on however many cores. With more
-        than one, instruments are cut into so many groups, each of which a thread computes. Networks that look across
-        instruments (``gats``) or add to the loss of their scores (``tra``, ``tabnet``) are not cut: threads divide
-        their single operations, of which few are large enough.
+        than one, instruments are cut into so many groups, each of which a thread computes. ``tabnet``, which normalises
+        among instruments, is not cut: threads divide its single operations, which makes it no faster.
     """
 
     window: PositiveInt = 20
@@ -118,14 +117,22 @@ class NetworkHyper(SequenceHyper):
         return fold(self.make_network(fields), self.row_sessions, self.window)
 
 
-def network_algorithm(hyper: type[NetworkHyper]) -> Algorithm[NetworkHyper]:
-    """Return the record of a network: the training loop that all share, and the network that its block makes."""
-    return Algorithm(hyper, _fit, _load, continue_from=_continue, libraries=("torch",), arithmetic=_arithmetic)
+def network_algorithm(hyper: type[NetworkHyper], of_threads: int = 2) -> Algorithm[NetworkHyper]:
+    """Return the record of a network: the training loop that all share, and the network that its block makes.
 
+    Parameters
+    ----------
+    hyper
+        Class of its hyper-parameters.
+    of_threads
+        Version of what several threads compute. Since 2 these are groups of instruments, of networks of two parts since
+        3; threads had divided single operations. One thread computes what it did in version 1.
+    """
 
-def _arithmetic(hyper: NetworkHyper) -> int:
-    """Several threads compute groups of instruments since 2, which had divided single operations."""
-    return 1 if hyper.threads == 1 else 2
+    def arithmetic(given: NetworkHyper) -> int:
+        return 1 if given.threads == 1 else of_threads
+
+    return Algorithm(hyper, _fit, _load, continue_from=_continue, libraries=("torch",), arithmetic=arithmetic)
 
 
 def _fit(train: Samples, valid: Samples, hyper: NetworkHyper, seed: int) -> FittedNetwork:

@@ -246,7 +246,7 @@ class GATsHyper(RecurrentHyper):
         return GraphAttentionScorer(factors, self.window, self.unit, *self.size)
 
 
-GATS = network_algorithm(GATsHyper)
+GATS = network_algorithm(GATsHyper, of_threads=3)
 
 
 class TRAHyper(RecurrentHyper):
@@ -273,7 +273,7 @@ class TRAHyper(RecurrentHyper):
         return RoutedScorer(factors, self.window, self.unit, *self.size, self.patterns, self.transport)
 
 
-TRA = network_algorithm(TRAHyper)
+TRA = network_algorithm(TRAHyper, of_threads=3)
 
 
 class TabNetHyper(NetworkHyper):

@@ -19,6 +19,33 @@ class LearnsItsOwnWay(Protocol):
         ...
 
 
+@runtime_checkable
+class JoinsInstruments(Protocol):
+    """A network of two parts: the first reads each instrument alone, the second makes scores of what was read of all.
+
+    Also while it learns, neither part normalises among instruments or sessions, keeps anything of a block, or draws
+    from anything but `torch.nn.Dropout`: the first one may be computed in parts by instruments, the second one by
+    sessions, at the same time.
+    """
+
+    def read_instruments(self, block: torch.Tensor) -> torch.Tensor:
+        """Map a block ``(window - 1 + sessions, instruments, factors)`` to ``(sessions, instruments, width)``."""
+        ...
+
+    def join_instruments(self, read: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        """Map what was read, and who is present, to scores ``(sessions, instruments)``; each session is alone."""
+        ...
+
+
+@runtime_checkable
+class LearnsFromWhatItRead(LearnsItsOwnWay, JoinsInstruments, Protocol):
+    """A network of two parts whose own loss needs no more of a block than what the first part read."""
+
+    def loss_of_read(self, read: torch.Tensor, labels: torch.Tensor, of_scores: Loss) -> torch.Tensor:
+        """Return the loss of a block from what was read of it."""
+        ...
+
+
 def score_block(network: nn.Module, block: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
     """Score a block; only a network that looks across instruments takes which are present.
 

@@ -7,6 +7,8 @@ from torch import nn
 
 from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models.networks.blocks import (
+    JoinsInstruments,
+    LearnsFromWhatItRead,
     LearnsItsOwnWay,
     looks_across,
     reads_instruments_alone,
@@ -64,6 +66,21 @@ class FoldedScorer(nn.Module):
         return torch.cat(scores)
 
 
+class FoldedJoiner(FoldedScorer):
+    """A folded network of two parts."""
+
+    def read_instruments(self, block: torch.Tensor) -> torch.Tensor:
+        """Map a block ``(days, instruments, fields × sessions)`` to ``(days, instruments, width)``."""
+        assert isinstance(self.network, JoinsInstruments)
+        windows = unfold_rows(block, self.sessions, self.window).flatten(1, 2)
+        return self.network.read_instruments(windows)[0].unflatten(0, block.shape[:2])
+
+    def join_instruments(self, read: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        """Map what was read to scores ``(days, instruments)``."""
+        assert isinstance(self.network, JoinsInstruments)
+        return self.network.join_instruments(read, present)
+
+
 class FoldedLearner(FoldedScorer):
     """A folded network that adds something of its own to the loss of its scores."""
 
@@ -75,6 +92,15 @@ class FoldedLearner(FoldedScorer):
         return self.network.loss(
             windows, labels.reshape(1, -1), lambda scores, known: of_scores(scores.view(days), known.view(days))
         )
+
+
+class FoldedJoiningLearner(FoldedLearner, FoldedJoiner):
+    """A folded network of two parts that learns from what the first one read."""
+
+    def loss_of_read(self, read: torch.Tensor, labels: torch.Tensor, of_scores: Loss) -> torch.Tensor:
+        """Return the loss of a block from what was read of it."""
+        assert isinstance(self.network, LearnsFromWhatItRead)
+        return self.network.loss_of_read(read, labels, of_scores)
 
 
 def fold(network: nn.Module, sessions: int, window: int) -> FoldedScorer:
@@ -90,5 +116,15 @@ def fold(network: nn.Module, sessions: int, window: int) -> FoldedScorer:
             f"the window of the network is {window} sessions, and a row holds {sessions} (`hyper.row_sessions`); "
             "choose a smaller network or a shorter window"
         )
-    kind = FoldedLearner if isinstance(network, LearnsItsOwnWay) else FoldedScorer
-    return kind(network, sessions, window)
+    return _kind_of(network)(network, sessions, window)
+
+
+def _kind_of(network: nn.Module) -> type[FoldedScorer]:
+    match network:
+        case LearnsFromWhatItRead():
+            return FoldedJoiningLearner
+        case LearnsItsOwnWay():
+            return FoldedLearner
+        case JoinsInstruments():
+            return FoldedJoiner
+    return FoldedScorer

@@ -35,11 +35,19 @@ class GraphAttentionScorer(nn.Module):
         ``present``, ``(sessions, instruments)``, marks the instruments that others may attend to. Memory grows with
         ``sessions × instruments²``.
         """
-        states = self.recurrent(block)[0][self.window - 1 :]
-        messages = self.message(states)
+        return self.join_instruments(self.read_instruments(block), present)
+
+    def read_instruments(self, block: torch.Tensor) -> torch.Tensor:
+        """Map a block to the states of its sessions, ``(sessions, instruments, hidden)``."""
+        states: torch.Tensor = self.recurrent(block)[0][self.window - 1 :]
+        return states
+
+    def join_instruments(self, read: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        """Let the instruments of each session attend to each other, and return scores."""
+        messages = self.message(read)
         energy = self.looks(messages) + self.is_seen(messages).transpose(1, 2)
         energy = nn.functional.leaky_relu(energy, 0.2).masked_fill(~present[:, None, :], -torch.inf)
         # A session without anyone to look at would divide by zero; nothing is learned from it.
         energy = torch.where(present.any(dim=1)[:, None, None], energy, 0.0)
         seen = torch.softmax(energy, dim=-1) @ messages
-        return self.head(self.mixing(seen + states)).squeeze(-1)
+        return self.head(self.mixing(seen + read)).squeeze(-1)

@@ -17,7 +17,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from quant_pipeline.common.cores import KeptThreads
-from quant_pipeline.models.networks.blocks import reads_instruments_alone
+from quant_pipeline.models.networks.blocks import (
+    JoinsInstruments,
+    LearnsFromWhatItRead,
+    LearnsItsOwnWay,
+    reads_instruments_alone,
+)
 from quant_pipeline.models.networks.copies import can_be_copied, sharing_copy, threads_of_torch
 
 Result = TypeVar("Result")
@@ -26,10 +31,14 @@ Result = TypeVar("Result")
 def can_be_divided(network: nn.Module) -> bool:
     """Return whether groups of instruments learn what the whole network would.
 
-    It states so, a copy can stand for it, and it has no part of torch that is known to look across instruments, or to
-    draw from what all threads share.
+    It states so, or has two parts of which the first one does, a copy can stand for it, and it has no part of torch
+    that is known to look across instruments, or to draw from what all threads share.
     """
-    return reads_instruments_alone(network) and can_be_copied(network) and not any(map(_needs_whole, network.modules()))
+    if isinstance(network, LearnsItsOwnWay):
+        is_cut = isinstance(network, LearnsFromWhatItRead)
+    else:
+        is_cut = reads_instruments_alone(network) or isinstance(network, JoinsInstruments)
+    return is_cut and can_be_copied(network) and not any(map(_needs_whole, network.modules()))
 
 
 def _needs_whole(module: nn.Module) -> bool:
@@ -44,7 +53,8 @@ class InstrumentGroups:
 
     Each group has a copy of the network that shares its parameters and draws its dropout from a generator of its own.
     The groups score, the loss of all scores is computed once, each group computes the gradient of its own scores, and
-    the gradients are added in the order of the groups.
+    the gradients are added in the order of the groups. Of a network of two parts the first one is computed so; the
+    second one is cut by sessions, or its loss computed once.
 
     Parameters
     ----------
@@ -69,40 +79,74 @@ class InstrumentGroups:
         with threads_of_torch(1), KeptThreads(len(self._groups)) as self._threads:
             yield
 
-    def score(self, block: torch.Tensor) -> torch.Tensor:
-        """Map a block ``(window - 1 + sessions, instruments, factors)`` to scores ``(sessions, instruments)``."""
-        return torch.cat(self._each(_Group.score, block), dim=1)
-
-    def learn(self, block: torch.Tensor, of_scores: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-        """Compute the gradients of the parameters of the network, and return the loss.
+    def score(self, block: torch.Tensor, present: torch.Tensor | None = None) -> torch.Tensor:
+        """Map a block ``(window - 1 + sessions, instruments, factors)`` to scores ``(sessions, instruments)``.
 
         Parameters
         ----------
         block
-            As for `score`.
-        of_scores
-            Loss of the scores of all instruments.
+            The factors.
+        present
+            Who is present, ``(sessions, instruments)``, for a network that joins instruments.
         """
-        scores = torch.cat(self._each(_Group.begin, block), dim=1).requires_grad_()
-        loss = of_scores(scores)
-        loss.backward()
-        assert scores.grad is not None
-        gradients = self._each(_Group.finish, scores.grad)
-        for parameter, *shares in zip(self._network.parameters(), *gradients, strict=True):
-            parameter.grad = _added([share for share in shares if share is not None])
-        return loss.detach()
+        read = torch.cat(self._by_instruments(_Group.score, block), dim=1)
+        return read if present is None else torch.cat(self._by_sessions(_Group.score_read, read, present))
 
-    def _each(self, compute: Callable[[_Group, torch.Tensor], Result], table: torch.Tensor) -> list[Result]:
+    def learn(
+        self,
+        block: torch.Tensor,
+        of_scores: Callable[[torch.Tensor], torch.Tensor],
+        present: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Compute the gradients of the parameters of the network, and return the loss.
+
+        Parameters
+        ----------
+        block, present
+            As for `score`. Without `present` the loss is that of what was read.
+        of_scores
+            Loss of the scores of all instruments, or of what was read of them.
+        """
+        for group in self._groups:
+            group.network.zero_grad()
+        read = torch.cat(self._by_instruments(_Group.begin, block), dim=1)
+        if present is None:
+            loss, gradient = _slope(of_scores, read)
+        else:
+            scores = torch.cat(self._by_sessions(_Group.begin_joining, read, present))
+            loss, of_joined = _slope(of_scores, scores)
+            gradient = torch.cat(self._by_sessions(_Group.finish_joining, of_joined))
+        self._by_instruments(_Group.finish, gradient)
+        parameters = (group.network.parameters() for group in self._groups)
+        for parameter, *shares in zip(self._network.parameters(), *parameters, strict=True):
+            parameter.grad = _added([share.grad for share in shares if share.grad is not None])
+        return loss
+
+    def _by_instruments(self, compute: Callable[[_Group, torch.Tensor], Result], table: torch.Tensor) -> list[Result]:
         """Call a function for every group and the columns of its instruments."""
-        instruments = table.shape[1]
-        count = min(len(self._groups), instruments)
+        return self._each(lambda group, cut: compute(group, table[:, cut]), table.shape[1])
+
+    def _by_sessions(self, compute: Callable[..., Result], *tables: torch.Tensor) -> list[Result]:
+        """Call a function for every group and the rows of its sessions."""
+        return self._each(lambda group, cut: compute(group, *(table[cut] for table in tables)), len(tables[0]))
+
+    def _each(self, compute: Callable[[_Group, slice], Result], length: int) -> list[Result]:
+        count = min(len(self._groups), length)
 
         def compute_group(number: int) -> Result:
-            first, end = (instruments * border // count for border in (number, number + 1))
+            first, end = (length * border // count for border in (number, number + 1))
             with threads_of_torch(1):
-                return compute(self._groups[number], table[:, first:end])
+                return compute(self._groups[number], slice(first, end))
 
         return self._threads.map(compute_group, count)
+
+
+def _slope(function: Callable[[torch.Tensor], torch.Tensor], values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a function of some values, and its gradient."""
+    found = function(values.requires_grad_())
+    found.backward()
+    assert values.grad is not None
+    return found.detach(), values.grad
 
 
 class _Group:
@@ -111,23 +155,46 @@ class _Group:
     def __init__(self, network: nn.Module, seed: np.random.SeedSequence) -> None:
         self.network = sharing_copy(network, with_buffers=True)
         _draw_from(self.network, np.random.default_rng(seed))
-        self._scores = torch.empty(0)
+        self._read: Callable[[torch.Tensor], torch.Tensor] = (
+            self.network.read_instruments if isinstance(self.network, JoinsInstruments) else self.network
+        )
+        self._scores = self._given = self._joined = torch.empty(0)
 
     def score(self, block: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
-            return self.network(block.contiguous())
+            return self._read(block.contiguous())
+
+    def score_read(self, read: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            return self._join(read, present)
 
     def begin(self, block: torch.Tensor) -> torch.Tensor:
         """Return scores without their history, which `finish` needs."""
-        self._scores = self.network(block.contiguous())
+        self._scores = self._read(block.contiguous())
         return self._scores.detach()
 
-    def finish(self, gradient: torch.Tensor) -> list[torch.Tensor | None]:
-        """Return the gradients of the parameters, given that of the scores."""
+    def begin_joining(self, read: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        """Return scores of what was read without their history, which `finish_joining` needs."""
+        self._given = read.detach().requires_grad_()
+        self._joined = self._join(self._given, present)
+        return self._joined.detach()
+
+    def finish_joining(self, gradient: torch.Tensor) -> torch.Tensor:
+        """Return the gradient of what was read, given that of the scores, and keep those of the parameters."""
+        given, joined = self._given, self._joined
+        self._given = self._joined = torch.empty(0)
+        joined.backward(gradient)
+        assert given.grad is not None
+        return given.grad
+
+    def finish(self, gradient: torch.Tensor) -> None:
+        """Add to the gradients of the parameters, given that of what `begin` returned."""
         scores, self._scores = self._scores, torch.empty(0)
-        self.network.zero_grad()
         scores.backward(gradient)
-        return [parameter.grad for parameter in self.network.parameters()]
+
+    def _join(self, read: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        assert isinstance(self.network, JoinsInstruments)
+        return self.network.join_instruments(read, present)
 
 
 class GroupDropout(nn.Dropout):

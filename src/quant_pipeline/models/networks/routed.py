@@ -49,8 +49,15 @@ class RoutedScorer(nn.Module):
 
     def forward(self, block: torch.Tensor) -> torch.Tensor:
         """Map a block ``(window - 1 + sessions, instruments, factors)`` to scores ``(sessions, instruments)``."""
-        scores, log_shares = self._route(block)
-        return (scores * log_shares.exp()).sum(dim=-1)
+        return _mix(*self._route(block))
+
+    def read_instruments(self, block: torch.Tensor) -> torch.Tensor:
+        """Map a block to the scores of all heads, and the logarithms of their shares beside them."""
+        return torch.cat(self._route(block), dim=-1)
+
+    def join_instruments(self, read: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        """Weigh the heads; other instruments change nothing."""
+        return _mix(*read.chunk(2, dim=-1))
 
     def loss(self, block: torch.Tensor, labels: torch.Tensor, of_scores: Loss) -> torch.Tensor:
         """Return the loss of the scores and of the router.
@@ -58,17 +65,30 @@ class RoutedScorer(nn.Module):
         The router learns the assignment of labels to heads that has small errors while all heads get equally many: an
         optimal transport, found by a few rounds of Sinkhorn's scaling (Cuturi, 2013).
         """
-        scores, log_shares = self._route(block)
-        mixed = (scores * log_shares.exp()).sum(dim=-1)
+        return self._loss_of(self._route(block), labels, of_scores)
+
+    def loss_of_read(self, read: torch.Tensor, labels: torch.Tensor, of_scores: Loss) -> torch.Tensor:
+        """Return the same loss from what `read_instruments` returns."""
+        scores, log_shares = read.chunk(2, dim=-1)
+        return self._loss_of((scores, log_shares), labels, of_scores)
+
+    def _loss_of(
+        self, routed: tuple[torch.Tensor, torch.Tensor], labels: torch.Tensor, of_scores: Loss
+    ) -> torch.Tensor:
+        scores, log_shares = routed
         known = torch.isfinite(labels)
         errors = (scores[known].detach() - labels[known][:, None]).square()
         assignment = assign_equally(-SHARPNESS * errors / (errors.std() + 1e-6))
         routing = -(assignment * log_shares[known]).sum(dim=-1).mean()
-        return of_scores(mixed, labels) + self.transport * routing
+        return of_scores(_mix(scores, log_shares), labels) + self.transport * routing
 
     def _route(self, block: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         states = self.dropout(self.recurrent(block)[0][self.window - 1 :])
         return self.heads(states), torch.log_softmax(self.router(states), dim=-1)
+
+
+def _mix(scores: torch.Tensor, log_shares: torch.Tensor) -> torch.Tensor:
+    return (scores * log_shares.exp()).sum(dim=-1)
 
 
 def assign_equally(preference: torch.Tensor) -> torch.Tensor:

@@ -19,7 +19,7 @@ from quant_pipeline.common.progress import track
 from quant_pipeline.evaluation.information_coefficient import rank_information_coefficients
 from quant_pipeline.models.algorithms.network_record import NetworkHyper
 from quant_pipeline.models.fitted import Samples, learning_curve
-from quant_pipeline.models.networks.blocks import LearnsItsOwnWay, score_block
+from quant_pipeline.models.networks.blocks import JoinsInstruments, LearnsFromWhatItRead, LearnsItsOwnWay, score_block
 from quant_pipeline.models.networks.copies import threads_of_torch
 from quant_pipeline.models.networks.cube import Block, SessionCube
 from quant_pipeline.models.networks.groups import InstrumentGroups, can_be_divided
@@ -161,13 +161,17 @@ class NetworkTraining:
     def _learn(self, block: Block) -> torch.Tensor:
         """Compute the gradients of the parameters, and return the loss."""
         if self._groups is not None:
-            labels = self._tensor(block.labels)
-            return self._groups.learn(
-                self._tensor(block.inputs), lambda scores: LOSSES[self._hyper.loss](scores.float(), labels)
-            )
+            return self._learn_in_groups(self._groups, block)
         loss = self._loss(block)
         loss.backward()
         return loss.detach()
+
+    def _learn_in_groups(self, groups: InstrumentGroups, block: Block) -> torch.Tensor:
+        network, inputs, labels = self._network, self._tensor(block.inputs), self._tensor(block.labels)
+        of_scores = LOSSES[self._hyper.loss]
+        if isinstance(network, LearnsFromWhatItRead):
+            return groups.learn(inputs, lambda read: network.loss_of_read(read, labels, of_scores))
+        return groups.learn(inputs, lambda scores: of_scores(scores.float(), labels), self._present(block))
 
     def _loss(self, block: Block) -> torch.Tensor:
         labels = self._tensor(block.labels)
@@ -179,8 +183,11 @@ class NetworkTraining:
 
     def _score(self, block: Block) -> torch.Tensor:
         if self._groups is not None:
-            return self._groups.score(self._tensor(block.inputs))
+            return self._groups.score(self._tensor(block.inputs), self._present(block))
         return score_block(self._network, self._tensor(block.inputs), self._tensor(block.present))
+
+    def _present(self, block: Block) -> torch.Tensor | None:
+        return self._tensor(block.present) if isinstance(self._network, JoinsInstruments) else None
 
     def _tensor(self, array: npt.NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(array).to(self._device)
