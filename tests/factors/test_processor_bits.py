@@ -20,6 +20,7 @@ from quant_pipeline.factors.processors import (
     RobustZScore,
     Winsorise,
     chain,
+    fitted,
 )
 from quant_pipeline.factors.session_rows import SessionRows
 
@@ -220,7 +221,12 @@ def test_rows_in_any_order_have_the_values_of_sorted_ones(panel, name):
     np.testing.assert_allclose(found, sorted_rows, rtol=2**-23, atol=1e-12)
 
 
-@pytest.mark.parametrize("size", [0, 1, 2, 7, 8, 1001, 4096])
+def every_other(random, size, first, others):
+    """Numbers of which those that are looked at before a median are all equal, and the others are drawn."""
+    return np.where(np.arange(size) % max(size // fitted._SOME, 1) == 0, first, random.choice(others, size))
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 7, 8, 1001, 4096, 40_000, 40_001])
 def test_medians_and_quantiles_are_those_of_numpy(size):
     random = np.random.default_rng(size)
     columns = {
@@ -229,6 +235,10 @@ def test_medians_and_quantiles_are_those_of_numpy(size):
         "holes": np.where(random.random(size) < 0.4, np.nan, random.normal(size=size)),
         "infinite": np.where(random.random(size) < 0.4, np.inf, random.normal(size=size)),
         "huge": random.uniform(-1e38, 1e38, size=size),
+        "repeated": random.choice([np.nan, -1.0, 0.0, 0.0, 3.0], size),
+        "halves": np.where(np.arange(size) < size // 2, -3.0, 7.0),
+        "few below": every_other(random, size, -1.0, [2.0, 3.0]),
+        "many below": every_other(random, size, 1.0, [-2.0, -3.0, np.nan]),
     }
     given = pd.DataFrame(columns).astype("float32")
     learned, pulled = ProcessorChain([RobustZScore()]), ProcessorChain([Winsorise()])

@@ -11,7 +11,7 @@ import pytest
 from quant_pipeline.datasets.panel import YearlyPanel
 from quant_pipeline.datasets.stored_panel import StoredPanel
 from quant_pipeline.factors.feature_sets import TRADED
-from quant_pipeline.factors.processors import CrossSectionalRank, FillMissing, ProcessorChain
+from quant_pipeline.factors.processors import CrossSectionalFill, FillMissing, ProcessorChain, RobustZScore
 from quant_pipeline.models import panels, processed, scoring
 from quant_pipeline.models.fingerprint import changes, fingerprint
 from quant_pipeline.models.processed import ProcessedPanel
@@ -94,8 +94,10 @@ def test_a_stored_panel_gives_the_bits_of_a_table(
 
 @pytest.mark.parametrize("several_passes", [True, False], ids=["kept", "processed_again"])
 def test_rows_are_processed_alike_whether_they_are_kept_or_not(several_passes, stored, monkeypatch):
-    chain = ProcessorChain([CrossSectionalRank(), FillMissing()])
+    chain = ProcessorChain([RobustZScore(), CrossSectionalFill()])
+    chain.fit(lambda names: stored.read(columns=names), list(stored.columns))
     monkeypatch.setattr(panels, "AT_ONCE", FEW_VALUES)
+    monkeypatch.setattr(processed, "PIECE", FEW_VALUES // 3)
     behind = ProcessedPanel(stored, chain, several_passes=several_passes)
     expected = chain.transform(stored.read())
     for rows in (slice(40, 80), slice(0, 20), slice(80, 160)):

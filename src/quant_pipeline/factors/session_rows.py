@@ -42,17 +42,21 @@ class SessionRows:
         return self._days.astype(np.int64)
 
     @cached_property
+    def _begins(self) -> npt.NDArray[np.intp]:
+        """Rows whose session is not that of the row before."""
+        return _changes(self._days)
+
+    @cached_property
     def _order(self) -> npt.NDArray[np.intp] | None:
         """Rows by session, within it as they are; None where they lie like that."""
-        begins = np.flatnonzero(np.diff(self._days, prepend=-2))
-        together = len(np.unique(self._days[begins])) == len(begins)
+        together = len(np.unique(self._days[self._begins])) == len(self._begins)
         return None if together else np.argsort(self._days, kind="stable")
 
     @cached_property
     def starts(self) -> Codes:
         """First row of each session and, behind them, the number of rows, where the rows lie by session."""
-        days = self._days if self._order is None else self._days[self._order]
-        return np.append(np.flatnonzero(np.diff(days, prepend=-2)), len(days)).astype(np.int64)
+        begins = self._begins if self._order is None else _changes(self._days[self._order])
+        return np.append(begins, len(self._days)).astype(np.int64)
 
     @cached_property
     def _longest(self) -> int:
@@ -108,3 +112,7 @@ class SessionRows:
     def _put(self, ordered: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
         if self._order is not None:
             out[self._order] = ordered
+
+
+def _changes(days: npt.NDArray[np.integer]) -> npt.NDArray[np.intp]:
+    return np.flatnonzero(np.append(True, days[1:] != days[:-1])[: len(days)])

@@ -12,6 +12,7 @@ from quant_pipeline.common.cores import map_on_cores
 from quant_pipeline.common.memory import usable_memory
 from quant_pipeline.factors.feature_sets import TRADED
 from quant_pipeline.factors.processors import ProcessorChain
+from quant_pipeline.factors.processors.chain import PIECE, ChainPart
 from quant_pipeline.models.panels import Digests, FeaturePanel, MakeDigests, Places, blocks_of, columns_of
 
 KEPT_SHARE: Final = 0.25
@@ -65,18 +66,29 @@ class ProcessedPanel:
         if self._kept is not None:
             table = self._kept if rows is None else self._kept.iloc[rows]
         else:
-            table = self._process() if rows is None else self._chain.transform(self._panel.read(rows))
+            table = self._process() if rows is None else self._process_rows(rows)
         return table if columns is None else columns_of(table, list(columns))
 
     def _process(self) -> pd.DataFrame:
-        """Process all rows into one array, block by block."""
+        return self._process_rows(slice(0, len(self.index)))
+
+    def _process_rows(self, rows: slice) -> pd.DataFrame:
+        """Process rows into one array, some whole sessions and factors after the others."""
         if not self._chain.changes:
-            return self._chain.transform(self._panel.read())
-        values = np.empty((len(self.columns), len(self.index)), dtype=np.float32)
+            return self._chain.transform(self._panel.read(rows))
+        values = np.empty((len(self.columns), rows.stop - rows.start), dtype=np.float32)
 
-        def process(block: slice) -> None:
-            self._chain.transform(self._panel.read(block), into=values[:, block])
+        def process(piece: tuple[slice, ChainPart]) -> None:
+            block, part = piece
+            into = values[part.places, block.start - rows.start : block.stop - rows.start]
+            part.chain.transform(self._panel.read(block, part.columns), into)
 
-        # Each core reads what it processes: it waits for no other one.
-        map_on_cores(process, blocks_of(self._panel, slice(0, len(self.index))))
-        return pd.DataFrame(values.T, index=self.index, columns=self.columns, copy=False)
+        # Each core reads what it processes: it waits for no other one, and what it has read is still in its cache.
+        map_on_cores(process, ((block, part) for block in blocks_of(self._panel, rows) for part in self._parts(block)))
+        return pd.DataFrame(values.T, index=self.index[rows], columns=self.columns, copy=False)
+
+    def _parts(self, block: slice) -> list[ChainPart]:
+        """Divide the factors of a block; rows that have to be sorted first are sorted once."""
+        columns = list(self._panel.columns)
+        width = len(columns) if self.starts is None else max(PIECE // max(block.stop - block.start, 1), 1)
+        return self._chain.parts(columns, width)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ Reader = Callable[[list[str]], pd.DataFrame]
 
 AT_ONCE: Final = 2**17
 """Values that one core takes through the steps at once; they stay in its cache."""
+PIECE: Final = 2**21
+"""Values that are read, or copied, before they go through the steps; they stay in the memory that cores share."""
 WIDTH: Final = 8
 """Fewest factors that are one task of a core; more are, where these are few values."""
 
@@ -52,6 +54,24 @@ _PROCESSORS: dict[type, Any] = {
 def compares(processors: Sequence[ProcessorSpec]) -> bool:
     """Return whether a step compares the instruments of a session, for which it has to know which of them trade."""
     return any(issubclass(_PROCESSORS[type(spec)], cross_sectional.ComparingProcessor) for spec in processors)
+
+
+class ChainPart(NamedTuple):
+    """Factors that go through the steps without the others.
+
+    Attributes
+    ----------
+    places
+        Which of the factors they are.
+    columns
+        Names of the columns that the steps need of them.
+    chain
+        The steps, with what was learned of these factors.
+    """
+
+    places: slice
+    columns: list[str]
+    chain: ProcessorChain
 
 
 class ProcessorChain:
@@ -114,10 +134,33 @@ class ProcessorChain:
         specs, factors = self._specs[:place], [name for name in columns if name != TRADED]
         exposures = [name for spec in specs for name in cross_sectional.exposures_of(spec) if name in factors]
         needed = list(dict.fromkeys([*names, *exposures]))
-        places = pd.Index(factors).get_indexer(needed)
-        states = [fitted.state_of(step.state, places) for step in self._steps[:place]]
-        asked = [*needed, TRADED] if TRADED in columns and compares(specs) else needed
-        return ProcessorChain(specs, states).transform(read(asked))[names]
+        chain = self._of_factors(pd.Index(factors).get_indexer(needed), place)
+        return chain.transform(read(chain._asked(needed, columns)))[names]
+
+    def _of_factors(self, places: npt.NDArray[np.intp] | slice, stop: int | None = None) -> ProcessorChain:
+        """Return the steps before one, with what was learned of some factors."""
+        states = [fitted.state_of(step.state, places) for step in self._steps[:stop]]
+        return ProcessorChain(self._specs[:stop], states)
+
+    def _asked(self, factors: list[str], columns: Sequence[str]) -> list[str]:
+        """Return the columns of a panel that the steps need of some factors."""
+        return [*factors, TRADED] if TRADED in columns and compares(self._specs) else factors
+
+    def parts(self, columns: Sequence[str], width: int) -> list[ChainPart]:
+        """Divide the factors: results of parts are those of the whole; a step that looks at others leaves one part.
+
+        Parameters
+        ----------
+        columns
+            All columns of the panel.
+        width
+            Most factors of a part.
+        """
+        factors = [name for name in columns if name != TRADED]
+        if any(cross_sectional.exposures_of(spec) for spec in self._specs):
+            width = len(factors)
+        places = [slice(first, min(first + width, len(factors))) for first in range(0, len(factors), max(width, 1))]
+        return [ChainPart(some, self._asked(factors[some], columns), self._of_factors(some)) for some in places]
 
     def fit_transform(self, features: pd.DataFrame, rows: npt.NDArray[np.int64] | None = None) -> pd.DataFrame:
         """Fit every step on the output of the one before and return the result.
@@ -154,7 +197,7 @@ class ProcessorChain:
         blocks = _blocks(*features.shape)
         for steps in self._stages():
             changes = [step.change_of(features, rows) for step in steps]
-            map_on_cores(partial(_change, changes, features, values), blocks)
+            map_on_cores(partial(_change, changes, _given_by(features), values), blocks)
             features = pd.DataFrame(values.T, index=features.index, columns=features.columns, copy=False)
         return features
 
@@ -197,11 +240,23 @@ def _fitting(rows: int) -> int:
     return max(AT_ONCE // max(rows, 1), 1)
 
 
-def _change(changes: Sequence[Change], features: pd.DataFrame, values: Floats, factors: slice) -> None:
+def _given_by(features: pd.DataFrame) -> Callable[[slice], npt.NDArray[Any]]:
+    """Return what hands out some factors of a table, ``(row, factor)``.
+
+    Asking pandas for some of them takes as long as the steps do for ten thousand values, and asking for all may copy.
+    """
+    if features.size > PIECE:
+        return lambda factors: features.iloc[:, factors].to_numpy()
+    values = features.to_numpy()
+    return lambda factors: values[:, factors]
+
+
+def _change(
+    changes: Sequence[Change], given_by: Callable[[slice], npt.NDArray[Any]], values: Floats, factors: slice
+) -> None:
     """Take some factors through steps, as many at once as stay in the cache."""
-    # Asking pandas for a factor takes as long as the steps do.
-    columns = features.iloc[:, factors].to_numpy()
-    width = _fitting(len(features))
+    columns = given_by(factors)
+    width = _fitting(len(columns))
     for first in range(factors.start, factors.stop, width):
         some = slice(first, min(first + width, factors.stop))
         given, out = columns[:, some.start - factors.start : some.stop - factors.start], values[some].T
