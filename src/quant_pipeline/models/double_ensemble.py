@@ -39,7 +39,7 @@ class FittedDoubleEnsemble:
 
     def predict(self, samples: Samples) -> Vector:
         """Score rows by the mean of the models."""
-        return _mean_score(self.boosters, self.columns, samples.values)
+        return _mean(_scores(self.boosters, self.columns, samples.values))
 
     def weights(self) -> dict[str, bytes]:
         """Return the text of each model and the factors it reads."""
@@ -54,25 +54,24 @@ def fit_double_ensemble(train: Samples, valid: Samples, hyper: DoubleEnsembleHyp
     """
     random = np.random.default_rng(seed)
     factors = train.factors
-    values, labels = train.values, train.labels.astype(np.float64)
+    segments = [_Segment("train", train), _Segment("valid", valid)]
+    values, labels = segments[0].values, segments[0].labels
     weights, chosen = np.ones(len(labels)), np.arange(len(factors))
     boosters: list[lightgbm.Booster] = []
     columns: list[list[int]] = []
     rows: list[tuple[int, str, float]] = []
     for index in track(range(hyper.models), "training the models of the double ensemble"):
-        data = lightgbm.Dataset(values[:, chosen], train.labels, weight=weights)
-        booster = _fit_one(data, valid, chosen, hyper, seed + index)
+        booster = _fit_one(segments, weights, chosen, hyper, seed + index)
         boosters.append(booster)
         columns.append(chosen.tolist())
-        for name, samples in (("train", train), ("valid", valid)):
-            error = np.mean((_mean_score(boosters, columns, samples.values) - samples.labels) ** 2)
-            rows.append((index + 1, f"{name}_l2", float(error)))
+        for segment in segments:
+            segment.add(booster, chosen)
+            rows.append((index + 1, f"{segment.name}_l2", float(np.mean(segment.errors))))
         if index + 1 == hyper.models:
             break
-        errors = (_mean_score(boosters, columns, values) - labels) ** 2
         if hyper.reweight:
             curve = _relative_fall(booster, values[:, chosen], labels)
-            weights = weigh_rows(curve, errors, hyper, index + 1)
+            weights = weigh_rows(curve, segments[0].errors, hyper, index + 1)
         if hyper.select:
             sample = random.permutation(len(labels))[: hyper.selection_rows]
             use = _use_of_factors(boosters, columns, values[sample], labels[sample], random)
@@ -127,21 +126,59 @@ def select_factors(use: Vector, shares: list[float], random: np.random.Generator
     return np.sort(np.concatenate(drawn))
 
 
+class _Segment:
+    """Rows of a segment, and the errors of the mean of the models so far.
+
+    Parameters
+    ----------
+    name
+        Of the segment.
+    samples
+        Its rows.
+    """
+
+    def __init__(self, name: str, samples: Samples) -> None:
+        self.name, self.values, self.labels = name, samples.values, samples.labels.astype(np.float64)
+        self._total, self._models = np.zeros(len(self.labels)), 0
+
+    def add(self, booster: lightgbm.Booster, columns: npt.NDArray[np.int64]) -> None:
+        """Score the rows by one more model."""
+        self._total += np.asarray(booster.predict(self.values[:, columns]))
+        self._models += 1
+
+    @property
+    def errors(self) -> Vector:
+        """Squared error of each row."""
+        return (self._total / self._models - self.labels) ** 2
+
+
 def _fit_one(
-    data: lightgbm.Dataset, valid: Samples, columns: npt.NDArray[np.int64], hyper: DoubleEnsembleHyper, seed: int
+    segments: list[_Segment],
+    weights: Vector,
+    columns: npt.NDArray[np.int64],
+    hyper: DoubleEnsembleHyper,
+    seed: int,
 ) -> lightgbm.Booster:
+    train, valid = segments
     parameters = tree_parameters(hyper, seed) | {"objective": "regression", "metric": "l2"}
+    data = lightgbm.Dataset(train.values[:, columns], train.labels, weight=weights)
     reference = lightgbm.Dataset(valid.values[:, columns], valid.labels, reference=data)
     stopping = lightgbm.early_stopping(hyper.patience, verbose=False)
     booster = lightgbm.train(parameters, data, hyper.rounds, valid_sets=[reference], callbacks=[stopping])
     return lightgbm.Booster(model_str=booster.model_to_string(num_iteration=booster.best_iteration))
 
 
-def _mean_score(boosters: list[lightgbm.Booster], columns: list[list[int]], values: npt.NDArray[np.float32]) -> Vector:
-    total = np.zeros(len(values))
-    for booster, chosen in zip(boosters, columns, strict=True):
-        total += np.asarray(booster.predict(values[:, chosen]))
-    return total / len(boosters)
+def _scores(
+    boosters: list[lightgbm.Booster], columns: list[list[int]], values: npt.NDArray[np.float32]
+) -> list[Vector]:
+    return [np.asarray(booster.predict(values[:, chosen])) for booster, chosen in zip(boosters, columns, strict=True)]
+
+
+def _mean(scores: list[Vector]) -> Vector:
+    total = np.zeros(len(scores[0]))
+    for score in scores:
+        total += score
+    return total / len(scores)
 
 
 def _relative_fall(booster: lightgbm.Booster, values: npt.NDArray[np.float32], labels: Vector) -> Vector:
@@ -167,12 +204,17 @@ def _use_of_factors(
     random: np.random.Generator,
 ) -> Vector:
     """Measure how much worse the models get when a factor is shuffled, over the deviation of that."""
-    errors = (_mean_score(boosters, columns, values) - labels) ** 2
+    scores = _scores(boosters, columns, values)
+    errors = (_mean(scores) - labels) ** 2
     use = np.zeros(values.shape[1])
     shuffled = values.copy()
     for column in sorted({column for chosen in columns for column in chosen}):
         shuffled[:, column] = random.permutation(values[:, column])
-        worse = (_mean_score(boosters, columns, shuffled) - labels) ** 2 - errors
+        changed = [
+            np.asarray(booster.predict(shuffled[:, chosen])) if column in chosen else score
+            for booster, chosen, score in zip(boosters, columns, scores, strict=True)
+        ]
+        worse = (_mean(changed) - labels) ** 2 - errors
         use[column] = worse.mean() / (worse.std() + 1e-7)
         shuffled[:, column] = values[:, column]
     return use
