@@ -140,8 +140,10 @@ def test_a_block_of_fewer_instruments_than_groups_has_gradients_of_its_own_alone
         MLPHyper(hidden=[8], epochs=2, dropout=0.3, threads=3, loss="icir"),
         GATsHyper(window=3, hidden=8, epochs=2, dropout=0.3, threads=2),
         TRAHyper(window=3, hidden=8, epochs=2, dropout=0.3, threads=2),
+        TCNHyper(channels=8, kernel=2, levels=2, epochs=2, dropout=0.3, batch_sessions=4),
+        GATsHyper(window=3, hidden=8, epochs=2, dropout=0.3, batch_sessions=4),
     ],
-    ids=["gru", "mlp", "gats", "tra"],
+    ids=["gru", "mlp", "gats", "tra", "tcn of one thread", "gats of one thread"],
 )
 def test_one_core_and_two_train_the_same_network(hyper, samples, later_rows):
     def train(cores):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, assert_never
 
 import numpy as np
@@ -22,6 +22,7 @@ from quant_pipeline.models.fitted import Samples, learning_curve
 from quant_pipeline.models.networks.blocks import JoinsInstruments, LearnsFromWhatItRead, LearnsItsOwnWay, score_block
 from quant_pipeline.models.networks.copies import threads_of_torch
 from quant_pipeline.models.networks.cube import Block, SessionCube
+from quant_pipeline.models.networks.drawn_ahead import drawn_ahead
 from quant_pipeline.models.networks.groups import InstrumentGroups, can_be_divided
 from quant_pipeline.models.networks.importance import network_importance
 from quant_pipeline.models.networks.losses import LOSSES
@@ -115,7 +116,9 @@ class NetworkTraining:
         self._optimiser = torch.optim.AdamW(
             self._network.parameters(), lr=hyper.learning_rate, weight_decay=hyper.weight_decay
         )
-        self._groups = _divide(self._network, hyper, self._device, seed)
+        divisible = self._device.type == "cpu" and can_be_divided(self._network)
+        self._groups = InstrumentGroups(self._network, hyper.threads, seed) if divisible and hyper.threads > 1 else None
+        self._draws_ahead = divisible and self._groups is None
         self._shuffle = np.random.default_rng(seed)
         self._epochs_done = 0
 
@@ -133,8 +136,9 @@ class NetworkTraining:
         total, count = 0.0, 0
         blocks = self._cube.blocks(self._labels, self._hyper.batch_sessions, self._shuffle)
         steps = -(-len(self._labels) // self._hyper.batch_sessions)
-        with self._in_threads(learning=True):
-            for block in track(blocks, description, total=steps):
+        drawn = drawn_ahead(self._network, blocks) if self._draws_ahead else nullcontext(blocks)
+        with self._in_threads(learning=True), drawn as coming:
+            for block in track(coming, description, total=steps):
                 loss = self._step(block)
                 if not np.isfinite(loss):
                     raise ModelError(f"the loss of the network became {loss}; lower its learning_rate")
@@ -217,12 +221,6 @@ class NetworkTraining:
         index = self._valid.index
         scored = pd.Series(scores[self._cube.locate(self._valid.rows)], index=index)
         return float(rank_information_coefficients(scored, pd.Series(self._valid.labels, index=index)).mean())
-
-
-def _divide(network: nn.Module, hyper: NetworkHyper, device: torch.device, seed: int) -> InstrumentGroups | None:
-    if hyper.threads == 1 or device.type != "cpu" or not can_be_divided(network):
-        return None
-    return InstrumentGroups(network, hyper.threads, seed)
 
 
 def _share_of_learning_rate(hyper: NetworkHyper, epochs_done: int) -> float:

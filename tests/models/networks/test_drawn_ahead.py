@@ -1,0 +1,102 @@
+"""Dropout that is drawn ahead has the bits of torch's own, whatever the network asks for."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from quant_pipeline.common.cores import on_one_core
+from quant_pipeline.models.networks.cube import Block
+from quant_pipeline.models.networks.drawn_ahead import DrawnDropout, drawn_ahead
+
+SIZES = [3, 5, 5, 5, 2, 5, 5, 3]
+"""Sessions of each block: some of a shape that is known, some of none."""
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
+
+
+def block_of(sessions):
+    table = np.ones((sessions, 4), dtype=np.float32)
+    return Block(np.ones((sessions, 4, 2), dtype=np.float32), table, table > 0, 0, slice(None))
+
+
+def plain(network, values, step):
+    return network(values)
+
+
+def transposed(network, values, step):
+    return network[1](network[0](values).transpose(0, 2)).transpose(0, 2)
+
+
+def fewer_at_times(network, values, step):
+    return network[0](values) if step % 3 == 2 else network(values)
+
+
+def others_at_times(network, values, step):
+    return network(values[: 1 + step % 2])
+
+
+def more_at_times(network, values, step):
+    return network(network(values)) if step % 3 == 2 else network(values)
+
+
+def learn(network, forward):
+    torch.manual_seed(1)
+    found = []
+    with drawn_ahead(network, map(block_of, SIZES)) as blocks:
+        for step, block in enumerate(blocks):
+            found.append(forward(network, torch.from_numpy(block.inputs).clone(), step))
+    return [*found, torch.rand(3)]
+
+
+@pytest.mark.parametrize(
+    "dropouts",
+    [
+        (nn.Dropout(0.3), nn.Dropout(0.6)),
+        (nn.Dropout(0.3, inplace=True), nn.Dropout(1.0)),
+        (nn.Dropout(0.0), nn.Dropout(0.5)),
+    ],
+    ids=["both", "in place, and all", "one of them"],
+)
+@pytest.mark.parametrize("forward", [plain, transposed, fewer_at_times, others_at_times, more_at_times])
+def test_what_is_left_out_is_what_torch_leaves_out(dropouts, forward):
+    network = nn.Sequential(*dropouts)
+    with on_one_core():
+        expected = learn(network, forward)
+    found = learn(network, forward)
+    assert all(torch.equal(one, two) for one, two in zip(found, expected, strict=True))
+
+
+def test_blocks_of_a_known_shape_are_drawn_in_another_thread(monkeypatch):
+    network, threads = nn.Sequential(nn.Dropout(0.5)), []
+    made = torch.Tensor.bernoulli_
+
+    def noted(self, part):
+        threads.append(threading.current_thread().name)
+        return made(self, part)
+
+    monkeypatch.setattr(torch.Tensor, "bernoulli_", noted)
+    learn(network, plain)
+    assert len(threads) == len(SIZES)
+    assert len(set(threads)) == 2
+
+
+def test_a_network_is_itself_again_after_a_failure():
+    network = nn.Sequential(nn.Dropout(0.5))
+
+    def fail(network, values, step):
+        assert type(network[0]) is DrawnDropout
+        if step == 3:
+            raise ValueError("too many")
+        return network(values)
+
+    with pytest.raises(ValueError, match="too many"):
+        learn(network, fail)
+    assert type(network[0]) is nn.Dropout
+    assert vars(network[0]).keys() == vars(nn.Dropout(0.5)).keys()
