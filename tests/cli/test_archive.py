@@ -3,10 +3,12 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from click.testing import CliRunner
 from mlflow import MlflowClient
 
@@ -73,7 +75,8 @@ def test_the_documented_steps_from_the_first_to_the_last(project):
     assert "brought back: 1 of 1" in call("kedro archive restore 2023-04-26", project).output
 
 
-def test_plans_of_other_accounts_on_the_market_keep_their_session_and_their_bundle(project):
+@pytest.mark.parametrize("named_by_address", [False, True])
+def test_plans_of_other_accounts_on_the_market_keep_their_session_and_their_bundle(project, named_by_address):
     scaffold_environment(project / "conf", "hand", "sim")
     scores = [project / f"data/markets/simulated/07_model_output/ensemble/latest/2024-01-{day:02}.parquet"
               for day in range(1, 31)]  # fmt: skip
@@ -85,6 +88,8 @@ def test_plans_of_other_accounts_on_the_market_keep_their_session_and_their_bund
     plan = {"deal_session": "2024-01-05", "revision": 0, "orders": [], "provenance": {"ridge": "planned"}}
     recorded = Event(decided, EventKind.PLAN_RECORDED, f"plan:{executes_in:%Y-%m-%d}", plan)
     Ledger.at(project / "data/accounts/hand/ledger.sqlite").append([opened, recorded])
+    if named_by_address:
+        name_folders(project, "hand", Path.as_uri)
     store = project / "data/markets/simulated/06_models/ridge/bundle"
     for identity in ("planned", "unused"):
         folder = store / "versions" / identity
@@ -149,12 +154,57 @@ def test_restore_waits_for_no_run_of_another_account_but_says_that_it_is_busy(pr
 
 
 @pytest.mark.parametrize("folder", [".", "data"])
-def test_folder_that_holds_the_project_is_refused(project, folder):
+def test_folder_that_holds_the_project_is_refused(project, folder, monkeypatch):
+    monkeypatch.chdir(project)
     before = files(project)
     refused = call(f"kedro archive --keep 10 --folder {folder}", project)
     assert refused.exit_code == 1
     assert "holds the project itself" in refused.output
     assert files(project) == before
+
+
+def test_a_folder_that_is_typed_begins_where_it_is_typed_and_the_default_at_the_project(project, monkeypatch):
+    (project / "data/below").mkdir()
+    monkeypatch.chdir(project / "data/below")
+    assert call("kedro archive --keep 10 --folder kept", project).exit_code == 0
+    assert (project / "data/below/kept/manifest.jsonl").is_file()
+    assert "40 files in kept are as they were moved" in call("kedro archive verify --folder kept", project).output
+    assert "brought back: 40 of 40" in call("kedro archive restore --folder kept", project).output
+    assert call("kedro archive --keep 10", project).exit_code == 0
+    assert (project / "data/archive/manifest.jsonl").is_file()
+    elsewhere = call("kedro archive --keep 5 --folder s3://desk/archive", project)
+    assert (elsewhere.exit_code, "--folder cannot lie at s3://desk/archive" in elsewhere.output) == (1, True)
+
+
+def name_folders(project, environment, written):
+    """Let an environment name its folders in another way."""
+    file = project / f"conf/{environment}/globals.yml"
+    own = (yaml.safe_load(file.read_text()) if file.is_file() else None) or {}
+    folders = {"market": "data/markets/simulated", "account": f"data/accounts/{environment}"}
+    file.write_text(yaml.safe_dump(own | {"paths": {kind: written(project / path) for kind, path in folders.items()}}))
+
+
+@pytest.mark.parametrize("written", [str, Path.as_uri], ids=["path", "address"])
+def test_folders_that_are_named_in_full_are_locked_and_archived(project, written):
+    scaffold_environment(project / "conf", "hand", "sim")
+    name_folders(project, "sim", written)
+    (project / "data/markets/simulated").mkdir(parents=True)
+    for folder in ("data/accounts/sim", "data/markets/simulated"):
+        with locked(project / folder / LOCK, "the folder"):
+            busy = call("kedro archive --keep 10", project)
+        assert (busy.exit_code, "is in use" in busy.output) == (1, True), busy.output
+    done = call("kedro archive --keep 10", project)
+    assert (done.exit_code, "40 moved" in done.output) == (0, True), done.output
+    assert (project / "data/archive/data/accounts/sim/orders/2024-01-01.csv").is_file()
+    # Files of a neighbour come back while no run writes there.
+    other = project / "data/accounts/hand"
+    (other / "orders").mkdir(parents=True)
+    for day in range(1, 31):
+        (other / f"orders/2024-01-{day:02}.csv").write_text("orders")
+    assert call("kedro archive --keep 10 --env hand", project).exit_code == 0
+    with locked(other / LOCK, "the account 'hand'"):
+        busy = call("kedro archive restore", project)
+    assert (busy.exit_code, "the account 'hand' is in use" in busy.output) == (1, True), busy.output
 
 
 def test_a_file_that_cannot_be_read_stops_no_other(project, monkeypatch):

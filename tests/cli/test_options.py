@@ -8,11 +8,12 @@ import pytest
 from click.testing import CliRunner
 from kedro.framework.session import KedroSession
 
+import quant_pipeline.cli
 from quant_pipeline.__main__ import Place
 from quant_pipeline.cli.account import account
 from quant_pipeline.cli.compile import compile_kernels
 from quant_pipeline.cli.models import models
-from quant_pipeline.cli.options import ProjectCommand, ProjectGroup
+from quant_pipeline.cli.options import ProjectCommand, ProjectGroup, TypedPath
 from quant_pipeline.cli.package import package
 from quant_pipeline.cli.replay import replay
 from tests.helpers.c_library import take_library
@@ -44,6 +45,26 @@ def test_a_full_disk_is_one_line_whatever_the_command_was_doing(kind, tmp_path):
     if kind is ProjectGroup:
         command, words = ProjectGroup("group", commands={"write": click.Command("write", callback=write)}), ["write"]
     assert "no space is left on the disk" in refused(command, words, tmp_path)
+
+
+def test_a_path_that_is_typed_may_be_an_address_or_begin_at_home_and_is_none_of_a_bucket(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    given = []
+    command = click.Command(
+        "read", params=[click.Option(["--path"], type=TypedPath())], callback=lambda path: given.append(path)
+    )
+    for written in ("~/bars", (tmp_path / "bars").as_uri(), "bars"):
+        assert CliRunner().invoke(command, [f"--path={written}"]).exit_code == 0
+    assert given == [tmp_path / "bars", tmp_path / "bars", Path("bars")]
+    assert "--path cannot lie at s3://desk/bars: it needs a folder of this machine" in refused(
+        command, ["--path", "s3://desk/bars"], tmp_path
+    )
+
+
+def test_every_command_takes_paths_as_they_are_typed():
+    """`click.Path` makes a folder called ``~`` and one called ``s3:``."""
+    sources = Path(quant_pipeline.cli.__file__).parent.glob("*.py")
+    assert [file.name for file in sources if "click.Path(" in file.read_text()] == []
 
 
 def test_an_account_of_a_read_only_project_is_refused_in_one_line(tmp_path, monkeypatch):

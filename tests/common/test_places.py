@@ -2,6 +2,7 @@
 
 import re
 import sys
+from pathlib import Path
 
 import fsspec
 import pytest
@@ -25,6 +26,14 @@ def test_a_path_of_this_machine_is_itself(tmp_path):
         assert (place.fetch(), place.is_remote) == (tmp_path / "a", False)
     place.publish()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_may_begin_at_the_home_of_the_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Place.of("~/panel").path == require_local("~/panel", "it") == tmp_path / "panel"
+    assert path_here(Path("/project"), "~/panel") == tmp_path / "panel"
+    assert Place.of("~no such user/panel").path == Path("~no such user/panel")
+    assert Place.of("s3://desk/~/panel").address == "s3://desk/~/panel"
 
 
 def test_what_one_machine_publishes_another_fetches(bucket):

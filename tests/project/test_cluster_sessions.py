@@ -102,9 +102,31 @@ def test_a_worker_without_the_project_is_told_what_it_lacks(sessions, tmp_path, 
     elsewhere = tmp_path / "elsewhere"
     if is_there:
         elsewhere.mkdir()
-    told = rf"^the worker on .* has no project in {elsewhere}\. .* or train on this machine: --cluster 2$"
+    conf = str(elsewhere / "conf") if is_there else sessions.conf
+    told = (
+        rf"^the worker on .* has no project in {elsewhere} with the configuration {conf}\. "
+        r".* or train on this machine: --cluster 2$"
+    )
     with pytest.raises(ConfigurationError, match=told):
-        on_worker(sessions._replace(project=elsewhere))
+        on_worker(sessions._replace(project=elsewhere, conf=conf))
+
+
+def test_the_configuration_of_a_session_is_that_of_the_command_wherever_it_lies(project, tmp_path):
+    conf = (project / "conf").rename(tmp_path / "of the desk")
+    command = ProjectConfigLoader(str(conf), "second", **LOADER_OPTIONS)
+    command.belong_to(project)
+    with sessions_of(command, "training") as sessions:
+        assert (sessions.project, sessions.mark.parent) == (project, project / "data/markets/other")
+        with pytest.raises(NotReadyError, match="--env second"):
+            on_worker(sessions)
+
+
+def test_a_market_that_is_named_by_its_address_gets_the_mark(project):
+    market = project / "data/markets/other"
+    written = SECOND.replace("data/markets/other", market.as_uri())
+    (project / "conf/second/globals.yml").write_text(written)
+    with sessions_of(loader_of(project), "training") as sessions:
+        assert sessions.mark.parent == market
 
 
 @pytest.mark.parametrize(

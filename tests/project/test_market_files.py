@@ -5,10 +5,12 @@ import re
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
 from quant_pipeline.common.exceptions import ConfigurationError, MarketDataError
+from quant_pipeline.datasets.market import Market
 from quant_pipeline.exchange.rules import CostRules, MarketRules
 from quant_pipeline.market.sources.files import FilesMarketParameters
 from quant_pipeline.market.sources.files.observation import observe
@@ -45,6 +47,28 @@ def test_the_last_bar_is_the_session_and_segments_fit_the_bars(load, caplog):
     }
     assert parameters["rolling"]["first_test"] == "2024-05-02"
     assert "`split` of conf/files does not fit the bars (2024-01-02 to 2024-05-24)" in caplog.text
+
+
+@pytest.mark.parametrize(("environment", "case"), [("files", "05b_yf_not_adjusted"), ("cn", "24_tushare")])
+def test_a_folder_that_is_named_by_its_address_is_that_folder(load, environment, case):
+    folder = CASES / case
+    configuration = load(environment, market_folder=folder.as_uri())
+    parameters = configuration["parameters"]
+    assert parameters["as_of"] == "2024-05-24"
+    by_path = load(environment, market_folder=str(folder))["parameters"]
+    assert parameters == by_path | {name: parameters[name] for name in ("market_folder", "report")}
+    market = Market(
+        **{name: value for name, value in configuration["catalog"]["market_source"].items() if name != "type"}
+    )
+    assert market.load().as_of == pd.Timestamp("2024-05-24")
+
+
+def test_a_folder_in_a_bucket_has_no_facts_and_is_refused_by_its_reader(load):
+    configuration = load("cn", market_folder="s3://desk/bars")
+    assert configuration["parameters"]["as_of"] == "2024-12-31"
+    entry = configuration["catalog"]["market_source"]
+    with pytest.raises(ConfigurationError, match=r"^`folder` cannot lie at s3://desk/bars"):
+        Market(entry["source"], entry["as_of"], entry["parameters"])
 
 
 def test_references_that_are_resolved_together_look_at_the_folder_once(load, tmp_path, monkeypatch):

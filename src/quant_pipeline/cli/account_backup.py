@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quant_pipeline.cli.account_books import name_option, reason_option
-from quant_pipeline.cli.options import env_option, params_option
+from quant_pipeline.cli.options import TypedPath, env_option, params_option
 from quant_pipeline.cli.sessions import Place
 from quant_pipeline.common.exceptions import AccountError, ConfigurationError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from quant_pipeline.cli.opened_account import Opened
     from quant_pipeline.trading.ledger.backup import Backup
 
-FILE = click.Path(path_type=Path, dir_okay=False)
+FILE = TypedPath(dir_okay=False)
 DEFAULT_FOLDER = "backups"
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quant_pipeline.cli.options import env_option, params_option
+from quant_pipeline.cli.options import TypedPath, env_option, params_option
 from quant_pipeline.cli.sessions import Place
 from quant_pipeline.common.exceptions import ConfigurationError, QuantPipelineError
 
@@ -26,10 +26,10 @@ BLOCK = "statement_import"
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=TypedPath())
 @env_option
 @params_option
-@click.option("--conf", type=click.Path(path_type=Path), help=f"YAML that is merged over {BLOCK}.")
+@click.option("--conf", type=TypedPath(), help=f"YAML that is merged over {BLOCK}.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 @click.pass_context
 def preview(

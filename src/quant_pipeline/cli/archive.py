@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from quant_pipeline.cli.options import ProjectGroup, env_option
+from quant_pipeline.cli.options import ProjectGroup, TypedPath, env_option
 from quant_pipeline.cli.sessions import Place, configuration_folder
 from quant_pipeline.common.environments import environments_in
 from quant_pipeline.common.exceptions import ArchiveError
+from quant_pipeline.common.places import path_here
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -38,14 +39,15 @@ class Old(NamedTuple):
 
 
 Item = TypeVar("Item")
+KINDS = ("account", "market")
+"""What a run locks."""
 LARGEST_SHARE = 0.9
 """Share of the files of sessions, bundles, notebooks or runs above which a move is not what the user means."""
+DEFAULT_FOLDER = Path("data/archive")
 folder_option = click.option(
     "--folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("data/archive"),
-    show_default=True,
-    help="Folder of the archive, also on another disk.",
+    type=TypedPath(file_okay=False),
+    help=f"Folder of the archive, also on another disk; without it {DEFAULT_FOLDER} of the project.",
 )
 
 
@@ -67,7 +69,7 @@ def archive(
     runs: int | None,
     dry_run: bool,
     force: bool,
-    folder: Path,
+    folder: Path | None,
     env: str | None,
 ) -> None:
     """Move the files of old sessions of an account and its market into an archive.
@@ -90,11 +92,14 @@ def archive(
         if not old.to_move:
             _delete_runs(opened, old)
             return
-        store = Archive(project, project / folder)
+        store = Archive(project, _folder_of_archive(project, folder))
         with store.opened():
             _delete_runs(opened, old)
             _move(store, [*old.files, *old.notebooks], old.bundles, project)
-    click.echo(f"archive: {folder}; `kedro archive restore` brings files back, `kedro archive verify` compares hashes")
+    click.echo(
+        f"archive: {folder or DEFAULT_FOLDER}; `kedro archive restore` brings files back, `kedro archive verify` "
+        "compares hashes"
+    )
 
 
 @archive.command()
@@ -103,7 +108,7 @@ def archive(
 @folder_option
 @env_option
 @click.pass_obj
-def restore(metadata: Place, names: tuple[str, ...], runs: bool, folder: Path, env: str | None) -> None:
+def restore(metadata: Place, names: tuple[str, ...], runs: bool, folder: Path | None, env: str | None) -> None:
     """Bring back what is in the archive: everything, or the files whose path contains one of NAMES (2024-01-31)."""
     if runs:
         _restore_runs(metadata, env)
@@ -122,21 +127,29 @@ def restore(metadata: Place, names: tuple[str, ...], runs: bool, folder: Path, e
 @archive.command()
 @folder_option
 @click.pass_obj
-def verify(metadata: Place, folder: Path) -> None:
+def verify(metadata: Place, folder: Path | None) -> None:
     """Compare every file of the archive with its hash; exit with 1 if one is missing or has changed."""
     store = _archive(metadata, folder)
     wrong = store.verify()
     if wrong:
         raise ArchiveError("; ".join(wrong))
-    click.echo(f"{len(store.records())} files in {folder} are as they were moved")
+    click.echo(f"{len(store.records())} files in {folder or DEFAULT_FOLDER} are as they were moved")
 
 
-def _archive(metadata: Place, folder: Path) -> Archive:
+def _archive(metadata: Place, folder: Path | None) -> Archive:
     from quant_pipeline.project.archive.store import MANIFEST, Archive
 
-    if not (metadata.project_path / folder / MANIFEST).is_file():
-        raise ArchiveError(f"there is no archive in {folder}; `kedro archive` makes one, --folder names another")
-    return Archive(metadata.project_path, metadata.project_path / folder)
+    store = Archive(metadata.project_path, _folder_of_archive(metadata.project_path, folder))
+    if not (store.folder / MANIFEST).is_file():
+        raise ArchiveError(
+            f"there is no archive in {folder or DEFAULT_FOLDER}; `kedro archive` makes one, --folder names another"
+        )
+    return store
+
+
+def _folder_of_archive(project: Path, named: Path | None) -> Path:
+    """Return the folder of the archive; one that was typed begins where it was typed, as with every command."""
+    return project / DEFAULT_FOLDER if named is None else named.absolute()
 
 
 @contextmanager
@@ -149,11 +162,16 @@ def _opened(metadata: Place, env: str | None) -> Iterator[OpenedProject]:
 
     with open_project(metadata, env, {"as_of": SESSION}) as opened, ExitStack() as held:
         names = opened.configuration["globals"]
-        for kind in ("account", "market"):
-            folder = metadata.project_path / names["paths"][kind]
+        for kind in KINDS:
+            folder = _folder_of(opened, kind)
             if folder.is_dir():
                 held.enter_context(locked(folder / LOCK, f"the {kind} '{names[kind]}'"))
         yield opened
+
+
+def _folder_of(opened: OpenedProject, kind: str) -> Path:
+    """Return where the account or the market of an environment lies, or the copy of one in a bucket."""
+    return path_here(opened.configuration.project, opened.configuration["globals"]["paths"][kind])
 
 
 def _lock_others(held: ExitStack, project: Path, opened: OpenedProject, chosen: Sequence[Record]) -> None:
@@ -161,14 +179,14 @@ def _lock_others(held: ExitStack, project: Path, opened: OpenedProject, chosen: 
     from quant_pipeline.common.locks import locked
     from quant_pipeline.project.hooks.storage import LOCK
 
-    paths = opened.configuration["globals"]["paths"]
-    own = [Path(paths[kind]) for kind in ("account", "market")]
-    for kind, mine in zip(("account", "market"), own, strict=True):
-        files = [Path(record.path) for record in chosen if Path(record.path).is_relative_to(mine.parent)]
-        folders = {mine.parent / file.relative_to(mine.parent).parts[0] for file in files}
+    places = [project / record.path for record in chosen]
+    own = [_folder_of(opened, kind) for kind in KINDS]
+    for kind, mine in zip(KINDS, own, strict=True):
+        files = [place.relative_to(mine.parent) for place in places if place.is_relative_to(mine.parent)]
+        folders = {mine.parent / file.parts[0] for file in files}
         for folder in sorted(folders - {*own}):
-            if (project / folder).is_dir():
-                held.enter_context(locked(project / folder / LOCK, f"the {kind} '{folder.name}'"))
+            if folder.is_dir():
+                held.enter_context(locked(folder / LOCK, f"the {kind} '{folder.name}'"))
 
 
 def _plans_of_market(metadata: Place, opened: OpenedProject) -> list[tuple[str, set[str]]]:
@@ -183,10 +201,10 @@ def _plans_of_market(metadata: Place, opened: OpenedProject) -> list[tuple[str, 
     from quant_pipeline.cli.opened_project import open_project
     from quant_pipeline.trading.ledger.events import EventKind
 
-    market, found = opened.configuration["globals"]["paths"]["market"], []
+    market, found = _folder_of(opened, "market").resolve(), []
     for environment in environments_in(configuration_folder(metadata)):
         with open_project(metadata, environment, logs=False) as other:
-            if other.configuration["globals"]["paths"]["market"] != market:
+            if _folder_of(other, "market").resolve() != market:
                 continue
             plans = [event for event in other.catalog.load("ledger_as_found") if event.kind == EventKind.PLAN_RECORDED]
             if plans:
@@ -204,8 +222,7 @@ def _find_old(
     project = metadata.project_path
     kept = retention.retention_of(opened.configuration["catalog"])
     plans = _plans_of_market(metadata, opened)
-    market = project / opened.configuration["globals"]["paths"]["market"]
-    stores = sorted(file.parent for file in market.glob("06_models/*/bundle/aliases.json"))
+    stores = sorted(file.parent for file in _folder_of(opened, "market").glob("06_models/*/bundle/aliases.json"))
     made_by = set().union(*(identities for _, identities in plans))
     oldest = retention.oldest_that_stays(project, kept, keep)
     old_runs, all_runs = ([], 0) if runs is None else _find_runs(opened, runs)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quant_pipeline.cli.options import ProjectCommand, env_option, params_option
+from quant_pipeline.cli.options import ProjectCommand, TypedPath, env_option, params_option
 from quant_pipeline.cli.sessions import Place
 from quant_pipeline.cli.stored_backtests import facts_of, folder_of, stored_backtests
 from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=ProjectCommand)
 @click.argument("name")
-@click.option(
-    "--path", type=click.Path(path_type=Path), help="Folder to write; by default exports/backtest_NAME. It is replaced."
-)
+@click.option("--path", type=TypedPath(), help="Folder to write; by default exports/backtest_NAME. It is replaced.")
 @click.option("--bundle", metavar="MODEL", help="Hand over the champion of a model too, as ONNX, with its inputs.")
 @env_option
 @params_option
@@ -50,7 +48,7 @@ def export(
 
 
 @click.command(cls=ProjectCommand)
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folder", type=TypedPath(file_okay=False))
 @click.pass_context
 def verdict(context: click.Context, folder: Path) -> None:
     """Compare what other engines have made of FOLDER with its backtest; exit status 1 if one does not confirm it."""

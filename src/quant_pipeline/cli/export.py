@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quant_pipeline.cli.options import ProjectCommand, env_option, params_option
+from quant_pipeline.cli.options import ProjectCommand, TypedPath, env_option, params_option
 from quant_pipeline.cli.sessions import Place
 from quant_pipeline.common.exceptions import ConfigurationError
 
@@ -24,7 +24,7 @@ KINDS = ("csv", "xlsx")
 @click.command(cls=ProjectCommand)
 @click.argument("name")
 @click.option("--to", "kind", type=click.Choice(KINDS), default="csv", show_default=True, help="Kind of the file.")
-@click.option("--path", type=click.Path(path_type=Path), help="File to write; by default exports/NAME.KIND.")
+@click.option("--path", type=TypedPath(), help="File to write; by default exports/NAME.KIND.")
 @env_option
 @params_option
 @click.pass_obj

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from quant_pipeline.cli.options import ProjectGroup
+from quant_pipeline.cli.options import ProjectGroup, TypedPath
 from quant_pipeline.cli.sessions import CONFIGURATION, Place
 from quant_pipeline.common.exceptions import ConfigurationError
 
@@ -22,13 +22,13 @@ def market() -> None:
 
 
 @market.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=TypedPath())
 @click.option(
     "--env", "-e", default=FILES_ENVIRONMENT, show_default=True, help="Environment with the options of files."
 )
 @click.option(
     "--conf",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    type=TypedPath(dir_okay=False, exists=True),
     help="YAML with options that come before those of the environment.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
@@ -42,7 +42,7 @@ def check(context: click.Context, folder: Path, env: str, conf: Path | None, as_
     # Progress is reported on the same stream as the result.
     logging.disable(logging.CRITICAL if as_json else logging.NOTSET)
     try:
-        checked = check_folder(folder.expanduser(), options, QualityParameters())
+        checked = check_folder(folder, options, QualityParameters())
     finally:
         logging.disable(logging.NOTSET)
     if as_json:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quant_pipeline.cli.options import ProjectGroup, env_option, name_cluster, params_option, read_date
+from quant_pipeline.cli.options import ProjectGroup, TypedPath, env_option, name_cluster, params_option, read_date
 from quant_pipeline.cli.sessions import Place, open_session
 from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import ModelError
@@ -182,7 +182,7 @@ def rollback(metadata: Place, name: str, env: str | None, params: dict[str, Any]
 @models.command(name="export")
 @click.argument("name")
 @click.option("--to", "kind", type=click.Choice(["onnx"]), default="onnx", show_default=True, help="Kind of the file.")
-@click.option("--path", type=click.Path(path_type=Path), help="File to write; by default exports/NAME.onnx.")
+@click.option("--path", type=TypedPath(), help="File to write; by default exports/NAME.onnx.")
 @click.option("--candidate", is_flag=True, help="Write the newest trained version instead of the one that scores.")
 @env_option
 @params_option

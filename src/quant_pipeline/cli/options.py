@@ -9,10 +9,12 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
 
+from quant_pipeline.common.places import require_local
 from quant_pipeline.common.storage_errors import KnownErrorsInOneLine
 from quant_pipeline.common.written_days import read_day
 
@@ -142,6 +144,30 @@ def name_cluster(callback: Callable[..., Any]) -> Callable[..., Any]:
         return callback(*arguments, params=params, **options)
 
     return naming
+
+
+class TypedPath(click.Path):
+    """A path of this machine as it is typed: it begins at the folder of the shell, and with ``~`` at the user's home.
+
+    Parameters
+    ----------
+    **conditions
+        As for `click.Path`.
+    """
+
+    def __init__(self, **conditions: Any) -> None:
+        super().__init__(**conditions, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path.
+
+        Raises
+        ------
+        ConfigurationError
+            When it is the address of a bucket or a database.
+        """
+        named = "" if param is None else param.opts[0]
+        return super().convert(require_local(value, named) if isinstance(value, str) else value, param, ctx)
 
 
 class ProjectCommand(click.Command):

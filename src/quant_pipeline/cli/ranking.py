@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from quant_pipeline.cli.options import ProjectGroup
+from quant_pipeline.cli.options import ProjectGroup, TypedPath
 from quant_pipeline.cli.sessions import Place
 from quant_pipeline.common.exceptions import ConfigurationError
 
@@ -21,10 +21,10 @@ def ranking() -> None:
 
 
 @ranking.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=TypedPath(exists=True, dir_okay=False))
 @click.option(
     "--manifest",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=TypedPath(exists=True, dir_okay=False),
     help="The manifest, when it does not lie beside the file.",
 )
 @click.pass_obj

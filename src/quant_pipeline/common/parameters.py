@@ -24,14 +24,14 @@ _NUMBERS: Final = frozenset({int, float, Decimal})
 
 def _on_this_machine(address: Any, info: ValidationInfo) -> Any:
     """Refuse an address elsewhere, which `pathlib.Path` would take for a folder of the working directory."""
-    is_address = isinstance(address, str) and "://" in address
-    return str(require_local(address, f"`{info.field_name}`")) if is_address else address
+    return require_local(address, f"`{info.field_name}`") if isinstance(address, str) else address
 
 
 LocalPath = Annotated[Path, BeforeValidator(_on_this_machine)]
-"""A path of this machine, as a parameter; the address of a bucket or database is a `ConfigurationError`."""
-LocalAddress = Annotated[str, BeforeValidator(_on_this_machine)]
-"""The same as text, for paths that a user may begin with ``~``."""
+"""A path of this machine, as a parameter, which may begin with ``file://`` or ``~``.
+
+The address of a bucket or database is a `ConfigurationError`.
+"""
 
 
 class Parameters(BaseModel):

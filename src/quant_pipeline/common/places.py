@@ -81,7 +81,7 @@ class Place:
 
     @classmethod
     def of(cls, address: str | Path | Place) -> Place:
-        """Return the place of an address.
+        """Return the place of an address; ``~`` is the home of the user.
 
         Raises
         ------
@@ -97,7 +97,7 @@ class Place:
             protocol, _, rest = text.partition("://")
             path, mark, query = rest.partition("?")
             return cls(f"{protocol}://{re.sub('/+', '/', path)}{mark}{query}")
-        return cls(str(Path(text.partition("://")[2] if "://" in text else text)))
+        return cls(str(Path(text.partition("://")[2] if "://" in text else os.path.expanduser(text))))
 
     @property
     def is_remote(self) -> bool:

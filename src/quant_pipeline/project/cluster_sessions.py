@@ -23,7 +23,7 @@ from uuid import uuid4
 from quant_pipeline.common.cores import on_one_core
 from quant_pipeline.common.exceptions import ConfigurationError, ModelError
 from quant_pipeline.common.memory import share_of_memory
-from quant_pipeline.common.places import protocol_of
+from quant_pipeline.common.places import path_here, protocol_of
 from quant_pipeline.common.processes import birth_of, lives, this_machine
 from quant_pipeline.common.progress import track
 from quant_pipeline.common.shell_variables import kept_variables, set_variables
@@ -62,6 +62,8 @@ class Sessions(NamedTuple):
     ----------
     project
         Folder of the project, the same on every worker.
+    conf
+        Folder, archive or address of its configuration, which ``--conf-source`` may have named.
     env
         Environment.
     pipeline
@@ -77,6 +79,7 @@ class Sessions(NamedTuple):
     """
 
     project: Path
+    conf: str
     env: str
     pipeline: str
     params: dict[str, Any]
@@ -100,13 +103,16 @@ def sessions_of(loader: ProjectConfigLoader, pipeline: str) -> Iterator[Sessions
     # session is the same for all, however late a worker begins.
     params = loader.runtime_params | {PARAMETER: None, "as_of": str(loader["parameters"]["as_of"])}
     shell = {name: os.environ.get(name) for name in RECORDED_IN}
-    sessions = Sessions(loader.project, loader.environment, pipeline, params, stated_by(loader), shell, None)
-    folder = loader["globals"]["paths"]["market"]
-    if protocol_of(folder) is not None or not (loader.project / folder).is_dir():
+    conf = str(loader.conf_source)
+    conf = conf if protocol_of(conf) is not None else str(Path(conf).absolute())
+    sessions = Sessions(loader.project, conf, loader.environment, pipeline, params, stated_by(loader), shell, None)
+    market = loader["globals"]["paths"]["market"]
+    folder = path_here(loader.project, market)
+    if protocol_of(market) is not None or not folder.is_dir():
         yield sessions
         return
-    _remove_left_over_marks(loader.project / folder)
-    mark = loader.project / folder / f"{MARK}{uuid4().hex}"
+    _remove_left_over_marks(folder)
+    mark = folder / f"{MARK}{uuid4().hex}"
     try:
         mark.write_text(f"{this_machine()}\n{os.getpid()}\n{birth_of(os.getpid())}\n", encoding="utf-8")
         yield sessions._replace(mark=mark)
@@ -231,7 +237,11 @@ def _run(sessions: Sessions, namespace: str) -> None:
     from kedro.framework.session import KedroSession
 
     session = KedroSession.create(
-        sessions.project, env=sessions.env, runtime_params=sessions.params, save_on_close=False
+        sessions.project,
+        env=sessions.env,
+        conf_source=sessions.conf,
+        runtime_params=sessions.params,
+        save_on_close=False,
     )
     with session, share_of_memory(memory_of_task()), on_one_core():
         session.run(pipeline_names=[sessions.pipeline], namespaces=[namespace])
@@ -239,25 +249,27 @@ def _run(sessions: Sessions, namespace: str) -> None:
 
 def _open_project(sessions: Sessions, host: str) -> None:
     """Tell Kedro the project, which has to be the one of the command."""
-    from kedro.framework.project import configure_project, settings
+    from kedro.framework.project import configure_project
     from kedro.framework.startup import bootstrap_project
 
     seen = f"the worker on {host}"
     remedy = "Let workers see the folder of the command, or train on this machine: --cluster 2"
-    conf = sessions.project / settings.CONF_SOURCE
-    if not conf.is_dir():
-        raise ConfigurationError(f"{seen} has no project in {sessions.project}. {remedy}")
+    if not sessions.project.is_dir() or not (protocol_of(sessions.conf) or Path(sessions.conf).exists()):
+        raise ConfigurationError(
+            f"{seen} has no project in {sessions.project} with the configuration {sessions.conf}. {remedy}"
+        )
     if (sessions.project / "pyproject.toml").is_file():
         bootstrap_project(sessions.project)
     else:
         configure_project(Path(__file__).parents[1].name)
-    loader = ProjectConfigLoader(str(conf), sessions.env, runtime_params=sessions.params, **LOADER_OPTIONS)
+    loader = ProjectConfigLoader(sessions.conf, sessions.env, runtime_params=sessions.params, **LOADER_OPTIONS)
+    loader.belong_to(sessions.project)
     stated = stated_by(loader)
     names = sorted(stated.keys() | sessions.stated.keys())
     differing = [name for name in names if repr(stated.get(name)) != repr(sessions.stated.get(name))]
     if differing:
         raise ConfigurationError(
-            f"{seen} reads other values of {', '.join(differing)} in {conf} than the command did. {remedy}"
+            f"{seen} reads other values of {', '.join(differing)} in {sessions.conf} than the command did. {remedy}"
         )
     if sessions.mark is not None and not sessions.mark.is_file():
         raise ConfigurationError(f"{seen} has another folder {sessions.mark.parent} than the command. {remedy}")

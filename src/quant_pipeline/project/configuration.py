@@ -12,7 +12,7 @@ from yaml import YAMLError
 from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT, LOCAL, environments_in
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.project.configuration_files import ConfigurationFiles
-from quant_pipeline.project.project_paths import with_project_paths
+from quant_pipeline.project.project_paths import with_home, with_project_paths
 from quant_pipeline.project.references import merge, merged_and_resolved, names_from_params, select
 from quant_pipeline.project.refused_configuration import (
     describe_unreadable,
@@ -54,7 +54,7 @@ class ProjectConfigLoader(ConfigurationFiles):
 
     def __init__(self, conf_source: str, env: str | None = None, **options: Any) -> None:
         self._found: dict[str, dict[str, Any]] = {}
-        self._found_for: dict[str, Any] = {}
+        self._found_for: dict[str, Any] | None = None
         self._known: set[str] = set()
         self._taken_by_parameters: set[str] = set()
         self._globals: dict[str, Any] = {}
@@ -69,7 +69,9 @@ class ProjectConfigLoader(ConfigurationFiles):
         if isinstance(given.get("universe"), str):
             # The name of a universe; conditions beside it in YAML stay.
             options["runtime_params"] = given | {"universe": {"name": given["universe"]}}
+        self._is_made = False
         super().__init__(conf_source, env, **options)
+        self._is_made = True
         if self.environment == LOCAL:
             raise ConfigurationError(
                 f"conf/{LOCAL} is no account: it is applied last to every account. Leave `--env {LOCAL}` out, or name "
@@ -88,12 +90,13 @@ class ProjectConfigLoader(ConfigurationFiles):
         if project != self.project.resolve():
             self.project = project
             self.market_facts.clear()
-            self._forget()
-            self._globals = self["globals"]
+            self._found_for = None
 
     @property
     def session(self) -> str | None:
         """Session of a run, ``YYYY-MM-DD``; None where neither ``--params`` nor the globals name one.
+
+        Globals that are being read name none yet.
 
         Raises
         ------
@@ -108,14 +111,17 @@ class ProjectConfigLoader(ConfigurationFiles):
         Files are read once: Kedro asks half a dozen times for the same, and reading takes a quarter of a second. Who
         asks may change what is returned.
         """
+        if not self._is_made:
+            # Kedro's constructor asks for the globals, which may ask a market: where the project lies is not known yet.
+            return {}
         if key in self:
             return super().__getitem__(key)
         if self._found_for != self.runtime_params:
             self._forget()
+            # Kedro reads globals once; folders of a rehearsal depend on --params.
+            self._globals = {}
+            self._globals = self._found["globals"] = self._read("globals")
             self._found_for = deepcopy(self.runtime_params)
-            if key != "globals":
-                # Kedro reads globals once; folders of a rehearsal depend on --params.
-                self._globals = self["globals"]
         if key not in self._found:
             self._found[key] = self._read(key)
         return deepcopy(self._found[key])
@@ -145,8 +151,8 @@ class ProjectConfigLoader(ConfigurationFiles):
                 found = with_signals(found)
                 found = found if session is None else require_session(found, session, self.place_of)
             if key == "globals":
+                found = with_day(with_home(found))
                 refuse_unusable_folders(found)
-                found = with_day(found)
             if key == "catalog":
                 refuse_renamed_types(found, self.environment)
                 found = with_project_paths(found, self.project)

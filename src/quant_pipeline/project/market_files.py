@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from quant_pipeline.common.atomic import replacing_file
 from quant_pipeline.common.exceptions import ConfigurationError, QuantPipelineError
-from quant_pipeline.common.places import path_here
+from quant_pipeline.common.places import path_here, require_local
 from quant_pipeline.market.sources.folder_state import DECISIVE, states_of
 from quant_pipeline.project.project_paths import source_parameters
 from quant_pipeline.project.unresolved import plain, unresolved
@@ -149,10 +149,10 @@ def _facts(loader: ProjectConfigLoader) -> dict[str, Any]:
     named = source_parameters({"folder": plain(loader, parameters.get("folder"))}, loader.project)["folder"]
     if named is None:
         return {}
-    folder = Path(str(named)).expanduser()
     calendar = _chosen(loader, "calendar")
     options = options_of(loader) | ({"calendar": calendar} if calendar else {})
     try:
+        folder = require_local(str(named), "`folder`")
         files = _states(loader, folder, options)
         if not files:
             return _kept(cache)
@@ -164,7 +164,7 @@ def _facts(loader: ProjectConfigLoader) -> dict[str, Any]:
                 _keep(cache, known | {"key": key})
     except (QuantPipelineError, ValidationError) as error:
         # Whatever reads the market says it again, and stops.
-        logger.debug("no facts of %s: %s", folder, error)
+        logger.debug("no facts of the market files: %s", error)
         return {}
     loader.market_facts[key] = known
     return known

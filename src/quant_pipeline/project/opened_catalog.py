@@ -10,9 +10,7 @@ from kedro.config import MissingConfigException
 from kedro.io import DataCatalog
 
 from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
-
-PATHS = ("filename", "filepath", "path")
-"""Keys of the catalog that hold a path, as Kedro knows them."""
+from quant_pipeline.project.project_paths import OF_KEDRO
 
 
 def open_catalog(
@@ -54,6 +52,6 @@ def _with_absolute_paths(entries: dict[str, Any], project: Path) -> dict[str, An
 def _with_absolute_path(key: str, value: Any, project: Path) -> Any:
     if isinstance(value, dict):
         return _with_absolute_paths(value, project)
-    if key in PATHS and isinstance(value, str) and "://" not in value:
+    if key in OF_KEDRO and isinstance(value, str) and "://" not in value:
         return (project / value).as_posix()
     return value

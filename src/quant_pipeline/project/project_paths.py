@@ -1,11 +1,12 @@
-"""Relative paths of the configuration begin at the folder of the project, wherever the process was started.
+"""Relative paths of the configuration begin at the folder of the project, and those with ``~`` at the user's home.
 
-Kedro sees to it for `filepath`, `path` and `filename` of the catalog. The datasets of the project have paths under
-other names, too, and so have the parameters of market sources.
+Kedro sees to the former for `filepath`, `path` and `filename` of the catalog. The datasets of the project have paths
+under other names, too, and so have the parameters of market sources.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +16,19 @@ OF_DATASETS: Final = ("cache", "folder")
 """Keys of the project's own datasets that hold a path, beside those that Kedro knows."""
 OF_SOURCES: Final = ("filename", "filepath", "folder", "path", "provider_uri")
 """The same of the parameters of a market source, which is also asked without Kedro's catalog."""
+OF_KEDRO: Final = ("filename", "filepath", "path")
+"""Keys of every dataset that Kedro knows as paths; it takes ``~`` for the name of a folder."""
 _OWN_TYPES: Final = "quant_pipeline.datasets."
 _MARKET: Final = f"{_OWN_TYPES}market.Market"
-_ADDRESS: Final = re.compile(r"~|[A-Za-z][\w+.-]+:/")
-"""A path of the user's home, or an address: neither is relative, and what is wrong with one is said by its reader."""
+_ADDRESS: Final = re.compile(r"[A-Za-z][\w+.-]+:/")
+"""An address, which is not relative; what is wrong with one is said by its reader."""
+
+
+def with_home(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return globals whose folders, ``paths``, begin at the home of the user where they begin with ``~``."""
+    paths = settings.get("paths")
+    found = {"paths": {name: _at_home(path) for name, path in paths.items()}} if isinstance(paths, dict) else {}
+    return {**settings, **found}
 
 
 def with_project_paths(catalog: Mapping[str, Any], project: Path) -> dict[str, Any]:
@@ -32,6 +42,7 @@ def source_parameters(parameters: Mapping[str, Any], project: Path) -> dict[str,
 
 
 def _entry(entry: Any, project: Path) -> Any:
+    entry = _kedros_at_home(entry)
     kind = str(entry.get("type", "")) if isinstance(entry, dict) else ""
     if not kind.startswith(_OWN_TYPES):
         return entry
@@ -49,4 +60,15 @@ def _in_project(value: Any, project: Path) -> Any:
     if isinstance(value, dict):
         # Qlib has a folder for each frequency.
         return {name: _in_project(inner, project) for name, inner in value.items()}
-    return str(project / value) if isinstance(value, str) and not _ADDRESS.match(value) else value
+    return str(project / _at_home(value)) if isinstance(value, str) and not _ADDRESS.match(value) else value
+
+
+def _kedros_at_home(value: Any, key: str = "") -> Any:
+    """Return an entry whose paths begin at the home of the user, at any depth, as Kedro looks for them."""
+    if isinstance(value, dict):
+        return {name: _kedros_at_home(inner, name) for name, inner in value.items()}
+    return _at_home(value) if key in OF_KEDRO else value
+
+
+def _at_home(path: Any) -> Any:
+    return os.path.expanduser(path) if isinstance(path, str) else path

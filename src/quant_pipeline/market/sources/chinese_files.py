@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 
+from quant_pipeline.common.parameters import LocalPath
 from quant_pipeline.market.chinese_codes import chinese_code
 from quant_pipeline.market.data import MarketData
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
@@ -25,7 +24,7 @@ class ChinaParameters(FilesMarketParameters):
     """
 
     calendar: str = "XSHG"
-    folder: str | None = None
+    folder: LocalPath | None = None
     simulated: SimulatedChinaParameters = SimulatedChinaParameters()
 
 
@@ -34,7 +33,7 @@ def _read(parameters: ChinaParameters, request: MarketRequest) -> MarketData:
         return _simulate(parameters.simulated, pd.Timestamp(request.as_of))
     from quant_pipeline.market.sources.files.reading import read_market_files
 
-    return read_market_files(Path(parameters.folder).expanduser(), parameters, request.as_of, request.cache)
+    return read_market_files(parameters.folder, parameters, request.as_of, request.cache)
 
 
 def _simulate(parameters: SimulatedChinaParameters, as_of: pd.Timestamp) -> MarketData:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.places import Place
 
 SESSION = "1900-01-01"
 """Stands for the session of a run where the paths of the catalog are looked at."""
@@ -72,7 +73,7 @@ def retention_of(catalog: Mapping[str, Any]) -> list[Kept]:
             )
         kept.append(Kept(name, filepath, keep))
         if entry.get("csv_twin"):
-            kept.append(Kept(name, str(Path(filepath).with_suffix(".csv")), keep))
+            kept.append(Kept(name, f"{filepath.removesuffix(Path(filepath).suffix)}.csv", keep))
     return kept
 
 
@@ -115,10 +116,21 @@ def count_files(project: Path, retention: Iterable[Kept]) -> int:
     return len({path for kept in retention for path, _ in _files_of(project, kept.filepath)})
 
 
+def _path_within(project: Path, filepath: str) -> str | None:
+    """Return a path of the catalog as it is from the project's folder; None for one that lies elsewhere and stays."""
+    place = Place.of(filepath)
+    path = project / place.path
+    around = [folder for folder in (project, project.resolve()) if not place.is_remote and path.is_relative_to(folder)]
+    return str(path.relative_to(around[0])) if around else None
+
+
 def _files_of(project: Path, filepath: str) -> list[tuple[Path, str]]:
-    pattern = _PLACEHOLDER.sub("*", filepath).replace(SESSION, _GLOB)
+    inside = _path_within(project, filepath)
+    if inside is None:
+        return []
+    pattern = _PLACEHOLDER.sub("*", inside).replace(SESSION, _GLOB)
     root = project.resolve()
-    place = Path(filepath).parts
+    place = Path(inside).parts
     session_part = next(index for index, part in enumerate(place) if SESSION in part)
     files = []
     for path in project.glob(pattern):

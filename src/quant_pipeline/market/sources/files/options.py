@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
-from quant_pipeline.common.parameters import LocalAddress, Parameters
+from quant_pipeline.common.parameters import LocalPath, Parameters
 
 Adjustment = Literal["none", "splits", "splits_and_dividends"]
 AUTO = "auto"
@@ -165,4 +165,4 @@ class FilesMarketParameters(Parameters):
 class FilesSourceParameters(FilesMarketParameters):
     """The block of the source ``files``: its folder, and which files of it are read."""
 
-    folder: LocalAddress
+    folder: LocalPath

@@ -121,7 +121,7 @@ def list_problems(problems: list[SourceProblem], folder: Path, remedy: str) -> M
 
 
 def _read(parameters: FilesSourceParameters, request: MarketRequest) -> MarketData:
-    return read_market_files(Path(parameters.folder).expanduser(), parameters, request.as_of, request.cache)
+    return read_market_files(parameters.folder, parameters, request.as_of, request.cache)
 
 
 FILES = MarketSource(FilesSourceParameters, _read)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, PositiveFloat, field_validator
 
-from quant_pipeline.common.parameters import LocalAddress, Parameters
+from quant_pipeline.common.parameters import LocalPath, Parameters
 from quant_pipeline.market.sources.files.options import Exclusion
 
 ALL_INSTRUMENTS = "all"
@@ -38,7 +37,7 @@ class QlibSourceParameters(Parameters):
         Rows that are left out, by instrument and dates.
     """
 
-    provider_uri: LocalAddress
+    provider_uri: LocalPath
     universe: str = Field(default=ALL_INSTRUMENTS, min_length=1)
     benchmark: str | None = None
     calendar: str | None = None
@@ -51,8 +50,3 @@ class QlibSourceParameters(Parameters):
     @classmethod
     def _take_the_days(cls, uri: object) -> object:
         return uri.get("day", uri) if isinstance(uri, dict) else uri
-
-    @property
-    def folder(self) -> Path:
-        """The folder of the provider."""
-        return Path(self.provider_uri).expanduser()

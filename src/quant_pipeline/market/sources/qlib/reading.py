@@ -44,7 +44,7 @@ def read_provider(parameters: QlibSourceParameters, request: MarketRequest) -> M
     MarketDataError
         When there is no provider, universe, benchmark or field of that name, or bars cannot be used.
     """
-    folder = QlibFolder.open(parameters.folder)
+    folder = QlibFolder.open(parameters.provider_uri)
     members = folder.members(parameters.universe)
     calendar = calendar_of(folder, members, parameters)
     cut = _sessions_of(folder, calendar)[-1] if request.as_of == LATEST else pd.Timestamp(request.as_of)
@@ -75,7 +75,7 @@ def _sessions_of(folder: QlibFolder, calendar: str) -> pd.DatetimeIndex:
 
 def facts_of(parameters: QlibSourceParameters) -> dict[str, Any]:
     """Return what the configuration takes from a provider: ``as_of``, ``calendar`` and ``sessions``."""
-    folder = QlibFolder.open(parameters.folder)
+    folder = QlibFolder.open(parameters.provider_uri)
     calendar = calendar_of(folder, folder.members(parameters.universe), parameters)
     sessions = [f"{day:%Y-%m-%d}" for day in _sessions_of(folder, calendar)]
     return {"as_of": sessions[-1], "calendar": calendar, "sessions": sessions}
