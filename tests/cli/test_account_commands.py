@@ -201,6 +201,15 @@ def test_what_was_filled_since_the_close_is_valued_at_its_own_price(run):
 
 
 @pytest.mark.parametrize("run", [("simulation", True)], indirect=True, ids=["simulation"])
+def test_a_simulated_account_is_sold_where_the_parameters_name_another_session(run):
+    Path("conf/local/parameters.yml").write_text("as_of: 2024-03-28\n")
+    refused = run("replan")
+    assert (refused.exit_code, "`as_of` of conf/local/parameters.yml is" in refused.output) == (1, True)
+    sold = run("flatten", "--yes")
+    assert (sold.exit_code, "buys stay closed" in sold.output) == (0, True), sold.output
+
+
+@pytest.mark.parametrize("run", [("simulation", True)], indirect=True, ids=["simulation"])
 def test_what_is_booked_after_the_close_is_no_profit_of_that_close(run):
     before = run("pnl").output
     assert run("adjust", "--cash", "500", *WHY).exit_code == 0

@@ -197,6 +197,12 @@ def test_paths_begin_at_the_project_wherever_the_process_was_started(load, tmp_p
         {"as_of": "soon"},
         {"sessions": [1]},
         {"sessions": []},
+        {"as_of": "2024-02-31"},
+        {"sessions": ["2024-02-31"]},
+        {"sessions": ["2024-01-02"]},
+        {"calendar": "nowhere"},
+        pytest.param("[" * 5_000, id="deep list"),
+        pytest.param('{"key": ' * 5_000, id="deep table"),
     ],
 )
 def test_facts_that_are_damaged_are_none_and_found_anew(load, tmp_path, content):
@@ -208,6 +214,17 @@ def test_facts_that_are_damaged_are_none_and_found_anew(load, tmp_path, content)
     assert load()["parameters"]["split"]["train"] == ["2001-01-01", "2014-12-31"]
     assert load(**named)["parameters"]["split"] == split
     assert file.read_text() == kept
+
+
+@pytest.mark.parametrize("day", ["2024-02-31", "20240524", "2024-W21-5", ""])
+def test_facts_of_an_earlier_version_have_no_sum_and_are_taken_where_their_days_are_some(load, tmp_path, day):
+    load(market_folder=str(CASES / "05b_yf_not_adjusted"))["parameters"]
+    file = tmp_path / "data/markets/files/01_raw/.cache/facts.json"
+    written = {name: value for name, value in json.loads(file.read_text()).items() if name != "sum"}
+    file.write_text(json.dumps(written))
+    assert load()["parameters"]["as_of"] == "2024-05-24"
+    file.write_text(json.dumps(written | {"as_of": day}))
+    assert load()["parameters"]["as_of"] == f"{pd.Timestamp.now('UTC'):%Y-%m-%d}"
 
 
 def test_facts_read_the_files_of_a_kind_once(load, monkeypatch):

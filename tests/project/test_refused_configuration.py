@@ -104,6 +104,59 @@ def test_a_session_that_is_no_day_is_refused_with_its_file(conf, written):
         load(conf, as_of="soon")
 
 
+@pytest.mark.parametrize("file", ["sim/globals.yml", "sim/parameters.yml"])
+def test_a_timestamp_at_midnight_is_that_session(conf, file):
+    for each in ("sim/globals.yml", "sim/parameters.yml"):
+        (conf / each).write_text(f"as_of: 2024-06-28{' 00:00:00' if each == file else ''}\n")
+    assert load(conf)["as_of"] == "2024-06-28"
+    assert load(conf, as_of="2024-06-28T00:00:00Z")["as_of"] == "2024-06-28"
+
+
+CATALOG = """
+bars:
+  type: quant_pipeline.datasets.point_in_time.PointInTimeTable
+  filepath: bars
+  {key}: {written}
+theirs: {{type: others.Dataset, as_of: 2020-01-02}}
+"{{model}}_scores": {{type: quant_pipeline.datasets.score_file.ScoreFile, filepath: scores}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "written"),
+    [("as_of", "2024-06-27"), ("as_of", "latest"), ("as_of", "2024-06-28 15:00"), ("before", "20240701")],
+)
+def test_a_dataset_that_is_cut_at_another_session_is_refused(conf, key, written):
+    (conf / "sim/globals.yml").write_text("as_of: 2024-06-28\n")
+    file = conf / "sim/catalog.yml"
+    file.write_text(CATALOG.format(key=key, written=written))
+    loader = ProjectConfigLoader(str(conf), "sim", base_env="base", default_run_env="sim")
+    told = rf"^`{key}` of bars in conf/sim/catalog\.yml is '?{written}'?, and the session of this run is 2024-06-28\. "
+    with pytest.raises(ConfigurationError, match=told):
+        _ = loader["catalog"]
+    emergency = ProjectConfigLoader(str(conf), "sim", base_env="base", default_run_env="sim")
+    emergency.reduces_risk = True
+    assert str(emergency["catalog"]["bars"][key]) == written
+    for same in ("2024-06-28", "20240628", "2024-06-28 00:00:00", "${globals:as_of}"):
+        file.write_text(CATALOG.format(key=key, written=same))
+        assert ProjectConfigLoader(str(conf), "sim", base_env="base", default_run_env="sim")["catalog"]
+
+
+@pytest.mark.parametrize(
+    ("globals_", "session"), [("2025-01-03", {"as_of": "2025-01-03"}), ("2025-01-03 15:00", {}), ("soon", {})]
+)
+def test_a_command_that_reduces_risk_goes_on_with_the_session_of_the_account(conf, caplog, globals_, session):
+    (conf / "sim/globals.yml").write_text(f"as_of: {globals_}\n")
+    (conf / "local/parameters.yml").write_text("as_of: 2024-03-28\n")
+    with pytest.raises(ConfigurationError):
+        load(conf)
+    loader = ProjectConfigLoader(str(conf), "sim", base_env="base", default_run_env="sim")
+    loader.reduces_risk = True
+    assert loader["parameters"] == session
+    (said,) = {record.getMessage() for record in caplog.records}
+    assert "`as_of` of conf/" in said
+
+
 def test_a_session_that_is_no_day_leaves_the_catalog(conf):
     """An account is halted by a catalog alone."""
     (conf / "sim" / "globals.yml").write_text("as_of: soon\n")

@@ -51,7 +51,7 @@ def disarm(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
     from quant_pipeline.cli.opened_account import open_account
     from quant_pipeline.trading.orders.desk import disarming_event
 
-    with open_account(metadata, env, params) as opened:
+    with open_account(metadata, env, params, reduces_risk=True) as opened:
         session = opened.next_session
         if session not in opened.book.armed:
             raise AccountError(f"{opened.name} is not armed for {session:%Y-%m-%d}; there is nothing to take back")

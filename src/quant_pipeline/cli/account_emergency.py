@@ -33,7 +33,7 @@ def resume(metadata: Place, reason: str, reducing: bool, env: str | None, params
     from quant_pipeline.cli.opened_account import open_account, open_desk
     from quant_pipeline.trading.orders.risk_view import TradingState
 
-    with open_account(metadata, env, params) as opened:
+    with open_account(metadata, env, params, reduces_risk=reducing) as opened:
         if opened.account.filled_by == "broker":
             with open_desk(opened) as desk:
                 desk.broker.suspend_trading(False)
@@ -62,7 +62,7 @@ def flatten(metadata: Place, yes: bool, env: str | None, params: dict[str, Any])
     """Sell everything, also from a halted account; buys stay closed until the operator resumes."""
     from quant_pipeline.cli.opened_account import open_account
 
-    with open_account(metadata, env, params) as opened:
+    with open_account(metadata, env, params, reduces_risk=True) as opened:
         if opened.account.filled_by == "broker" and not opened.is_simulated:
             _flatten_at_broker(opened, yes)
             return
@@ -132,7 +132,7 @@ def _flatten_by_execution(metadata: Place, yes: bool, env: str | None, params: d
     from quant_pipeline.trading.orders.risk_view import FLATTEN, TradingState
     from quant_pipeline.trading.orders.states import OrderState
 
-    with open_account(metadata, env, params) as opened:
+    with open_account(metadata, env, params, reduces_risk=True) as opened:
         as_of, orders = f"{opened.stands_at:%Y-%m-%d}", _sell_all(opened.state, known_prices(opened))
         if orders.empty:
             click.echo(f"{opened.name} holds no whole share")

@@ -34,7 +34,7 @@ def halt(metadata: Place, reason: str, env: str | None, params: dict[str, Any]) 
     configuration_folder(metadata)
     failed: list[str] = []
     try:
-        with open_account(metadata, env, params) as opened:
+        with open_account(metadata, env, params, reduces_risk=True) as opened:
             # The file comes first: every sender looks at it before every order; it needs neither database nor network.
             file, ledger, orders, trading = LAYERS
             layers: dict[str, Callable[[], str]] = {
@@ -62,7 +62,7 @@ def cancel(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
     """Cancel every open order of the account, and what has replaced one; what was not sent yet is not stopped."""
     from quant_pipeline.cli.opened_account import open_account
 
-    with open_account(metadata, env, params) as opened:
+    with open_account(metadata, env, params, reduces_risk=True) as opened:
         click.echo(_cancel_orders(opened))
 
 

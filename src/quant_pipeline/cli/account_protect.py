@@ -25,7 +25,7 @@ def protect(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
     from quant_pipeline.trading.orders.protection import protect as protect_account
     from quant_pipeline.trading.orders.risk_inputs import instrument_views
 
-    with open_account(metadata, env, params) as opened:
+    with open_account(metadata, env, params, reduces_risk=True) as opened:
         if opened.account.filled_by != "broker":
             raise ConfigurationError(f"'{opened.name}' has no broker that could protect it")
         if (kind := opened.desk_rules.execution.time_in_force) is not TimeInForce.DAY:

@@ -18,6 +18,7 @@ from quant_pipeline.cli.sessions import Place
 from quant_pipeline.common.exceptions import ConfigurationError, QuantPipelineError
 from quant_pipeline.datasets.ledger import LedgerEvents
 from quant_pipeline.market.point_in_time import known_at
+from quant_pipeline.project.resolvers import latest_closed_session
 from quant_pipeline.strategy.account_parameters import AccountParameters
 from quant_pipeline.trading.ledger.account import AccountState, fold
 from quant_pipeline.trading.ledger.bookkeeping import last_closes, priced_at_closes
@@ -100,8 +101,11 @@ class Opened:
 
     @property
     def stands_at(self) -> pd.Timestamp:
-        """Session whose close is the newest: of the exchange at a broker, else of the ledger."""
-        as_of = pd.Timestamp(self.project.parameters["as_of"])
+        """Session whose close is the newest: of the exchange at a broker, else of the ledger.
+
+        A command that reduces risk takes the one that has closed by now where the configuration names no day.
+        """
+        as_of = pd.Timestamp(self.project.parameters.get("as_of") or latest_closed_session(self.calendar))
         return as_of if self.account.filled_by == "broker" else self.state.last_session or as_of
 
     @property
@@ -190,9 +194,13 @@ class Opened:
 
 
 @contextmanager
-def open_account(place: Place, env: str | None, params: dict[str, Any]) -> Iterator[Opened]:
-    """Open the account of an environment; its ledger and its broker are opened when they are needed."""
-    with open_project(place, env, params) as project:
+def open_account(place: Place, env: str | None, params: dict[str, Any], reduces_risk: bool = False) -> Iterator[Opened]:
+    """Open the account of an environment; its ledger and its broker are opened when they are needed.
+
+    A command that only reduces risk, ``reduces_risk``, goes on where the session of the configuration is no day or is
+    contradicted.
+    """
+    with open_project(place, env, params, reduces_risk=reduces_risk) as project:
         yield Opened(project)
 
 

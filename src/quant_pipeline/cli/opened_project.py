@@ -57,13 +57,32 @@ class OpenedProject:
 
 @contextmanager
 def open_project(
-    place: Place, env: str | None, params: dict[str, Any] | None = None, logs: bool = True
+    place: Place,
+    env: str | None,
+    params: dict[str, Any] | None = None,
+    logs: bool = True,
+    reduces_risk: bool = False,
 ) -> Iterator[OpenedProject]:
-    """Open the configuration of an environment; ``params`` are those of ``--params``, ``logs`` are written or not."""
+    """Open the configuration of an environment.
+
+    Parameters
+    ----------
+    place
+        Where the command runs.
+    env
+        The environment; None takes that of the shell, or the default one.
+    params
+        Those of ``--params``.
+    logs
+        Whether logs are written.
+    reduces_risk
+        Whether the command only reduces the risk of an account, see `ProjectConfigLoader.reduces_risk`.
+    """
     env = env or os.getenv("KEDRO_ENV")
     folder = configuration_folder(place)
     with quiet(), naming_environment(env):
         if logs:
             log_to_file(place.project_path, env)
         configuration = ProjectConfigLoader(str(folder), env, runtime_params=params or {}, **LOADER_OPTIONS)
+        configuration.reduces_risk = reduces_risk
         yield OpenedProject(configuration, catalog_of(configuration))

@@ -38,7 +38,7 @@ def verify(metadata: Place, file: Path, manifest: Path | None) -> None:
         raise ConfigurationError(f"there is no {MANIFEST} beside {file.name}; name it with --manifest")
     try:
         stated = json.loads(place.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{place} is no manifest: {error}; ask for it again") from error
     if not isinstance(stated, dict) or not stated.keys() >= NEEDED:
         raise ConfigurationError(f"{place} is no manifest of a ranking; ask for it again")

@@ -102,7 +102,7 @@ def _holder(file: TextIOWrapper) -> str:
     try:
         holder = json.loads(_read(file))
         return f"process {holder['pid']} (`{holder['command']}`, since {holder['since']})"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "another process"
 
 

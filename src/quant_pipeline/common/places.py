@@ -249,7 +249,7 @@ class Place:
     def _read_note(self, name: str) -> dict[str, Any] | None:
         try:
             noted: dict[str, Any] = json.loads(self._note_of(name).read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, RecursionError):
             return None
         return noted
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final
@@ -25,8 +26,16 @@ from quant_pipeline.project.refused_configuration import (
 )
 from quant_pipeline.project.rehearsal import set_apart
 from quant_pipeline.project.resolvers import CUSTOM_RESOLVERS, register_resolvers
-from quant_pipeline.project.session_of_run import named_session, require_session, with_day
+from quant_pipeline.project.session_of_run import (
+    named_session,
+    refuse_other_sessions,
+    require_session,
+    take_session,
+    with_day,
+)
 from quant_pipeline.project.signal_models import with_signals
+
+logger = logging.getLogger(__name__)
 
 PINNED = {
     "parameters": ("account", "execution", "risk"),
@@ -60,6 +69,8 @@ class ProjectConfigLoader(ConfigurationFiles):
         self._globals: dict[str, Any] = {}
         self.withheld: set[str] = set()
         """Names that conf/local sets although the account, which trades real money, takes them from its own files."""
+        self.reduces_risk = False
+        """Whether who asks only reduces risk, from which no session that is wrong or contradicted keeps it."""
         self.market_facts: dict[str, Any] = {}
         """What `market_files` found in the folders of this configuration."""
         self.as_written: dict[str, dict[str, Any]] = {}
@@ -101,9 +112,15 @@ class ProjectConfigLoader(ConfigurationFiles):
         Raises
         ------
         ConfigurationError
-            When it is no day.
+            When it is no day, and more than a reduction of risk is asked for.
         """
-        return named_session(self.runtime_params, self._globals, lambda name: self.place_of(name, "globals"))
+        try:
+            return named_session(self.runtime_params, self._globals, lambda name: self.place_of(name, "globals"))
+        except ConfigurationError as error:
+            if not self.reduces_risk:
+                raise
+            logger.warning("%s", error.message)
+            return None
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return one kind of configuration: ``parameters``, ``catalog``, ``globals`` and so on.
@@ -148,13 +165,13 @@ class ProjectConfigLoader(ConfigurationFiles):
             if key == "parameters":
                 self._refuse_unknown(found)
                 self._refuse_params_of_real_money()
-                found = with_signals(found)
-                found = found if session is None else require_session(found, session, self.place_of)
+                found = self._at_session(with_signals(found), session)
             if key == "globals":
                 found = with_day(with_home(found))
                 refuse_unusable_folders(found)
             if key == "catalog":
                 refuse_renamed_types(found, self.environment)
+                self._refuse_other_sessions(found)
                 found = with_project_paths(found, self.project)
         except (YAMLError, OSError) as error:
             raise ConfigurationError(describe_unreadable(self._files(), self._text_of) or str(error)) from error
@@ -172,6 +189,22 @@ class ProjectConfigLoader(ConfigurationFiles):
                 f"{str(error).replace(f'{self._root.parent}/', '')}. Keep each key in one file of an environment."
             ) from error
         return found
+
+    def _at_session(self, parameters: dict[str, Any], session: str | None) -> dict[str, Any]:
+        if self.reduces_risk:
+            return take_session(parameters, session, self.place_of)
+        return parameters if session is None else require_session(parameters, session, self.place_of)
+
+    def _refuse_other_sessions(self, catalog: dict[str, Any]) -> None:
+        if self.reduces_risk:
+            return
+        try:
+            session = self.session
+        except ConfigurationError:
+            # Parameters are refused then, and a stop file is found without them.
+            return
+        if session is not None:
+            refuse_other_sessions(catalog, session, self.place_of)
 
     def _merge_and_resolve(self, key: str, config_per_file: dict[Path, dict[str, Any]]) -> dict[str, Any]:
         """Merge the files of a layer and resolve their references, as Kedro does."""

@@ -11,7 +11,9 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,10 +40,10 @@ PRESETS: dict[str, PresetName] = {"XSHG": "CN"}
 SOURCES = ("files", "china")
 """Market sources that read a folder of files."""
 FACTS = "facts.json"
+_SUM = "sum"
+"""Key of what is kept that tells damage."""
 _STATES = "states"
 """Key of the states of files among what was found."""
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
-_NAME = re.compile(r".+")
 SMALLEST_SEGMENT = 20
 SEGMENTS = ("train_start", "train_end", "valid_start", "valid_end", "test_start")
 
@@ -270,35 +272,45 @@ def _fingerprint(folder: Path, options: dict[str, Any], files: list[list[Any]]) 
 def _kept(cache: Path, key: str | None = None) -> dict[str, Any]:
     try:
         facts = json.loads((cache / FACTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return facts if _are_facts(facts) and key in (None, facts["key"]) else {}
 
 
 def _are_facts(found: Any) -> bool:
     """Return whether what was kept holds facts; a file may be damaged, and its text is none of the configuration."""
+    # Earlier versions wrote no sum.
     return (
         isinstance(found, dict)
+        and found.get(_SUM) in (None, _sum_of(found))
         and isinstance(found.get("key"), str)
         and isinstance(found.get("calendar"), str)
-        and _are_texts([found.get("as_of")], _DAY)
-        and _are_texts(found.get("sessions"), _DAY)
-        and _are_texts(found.get("instruments", ["of a source"]), _NAME)
+        and _are_texts([found.get("as_of")], _is_day)
+        and _are_texts(found.get("sessions"), _is_day)
+        and _are_texts(found.get("instruments", ["of a source"]), bool)
     )
 
 
-def _are_texts(found: Any, form: re.Pattern[str]) -> bool:
-    return (
-        isinstance(found, list)
-        and bool(found)
-        and all(isinstance(text, str) and form.fullmatch(text) for text in found)
-    )
+def _sum_of(facts: Mapping[str, Any]) -> str:
+    """Return a sum of facts that changes with each of them."""
+    stated = {name: value for name, value in facts.items() if name != _SUM}
+    return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
+
+
+def _are_texts(found: Any, are_fit: Callable[[str], bool]) -> bool:
+    return isinstance(found, list) and bool(found) and all(isinstance(text, str) and are_fit(text) for text in found)
+
+
+def _is_day(text: str) -> bool:
+    with suppress(ValueError):
+        return date.fromisoformat(text).isoformat() == text
+    return False
 
 
 def _keep(cache: Path, facts: dict[str, Any]) -> None:
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with replacing_file(cache / FACTS) as beside:
-            beside.write_text(json.dumps(facts), encoding="utf-8")
+            beside.write_text(json.dumps({**facts, _SUM: _sum_of(facts)}), encoding="utf-8")
     except OSError as error:
         logger.warning("the facts of the market files cannot be kept in %s: %s", cache, error)

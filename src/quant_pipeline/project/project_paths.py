@@ -18,8 +18,9 @@ OF_SOURCES: Final = ("filename", "filepath", "folder", "path", "provider_uri")
 """The same of the parameters of a market source, which is also asked without Kedro's catalog."""
 OF_KEDRO: Final = ("filename", "filepath", "path")
 """Keys of every dataset that Kedro knows as paths; it takes ``~`` for the name of a folder."""
-_OWN_TYPES: Final = "quant_pipeline.datasets."
-_MARKET: Final = f"{_OWN_TYPES}market.Market"
+OWN_TYPES: Final = "quant_pipeline.datasets."
+"""What the types of the project's own datasets begin with."""
+_MARKET: Final = f"{OWN_TYPES}market.Market"
 _ADDRESS: Final = re.compile(r"[A-Za-z][\w+.-]+:/")
 """An address, which is not relative; what is wrong with one is said by its reader."""
 
@@ -44,7 +45,7 @@ def source_parameters(parameters: Mapping[str, Any], project: Path) -> dict[str,
 def _entry(entry: Any, project: Path) -> Any:
     entry = _kedros_at_home(entry)
     kind = str(entry.get("type", "")) if isinstance(entry, dict) else ""
-    if not kind.startswith(_OWN_TYPES):
+    if not kind.startswith(OWN_TYPES):
         return entry
     found = _with_paths(entry, OF_DATASETS, project)
     if kind == _MARKET and isinstance(found.get("parameters"), dict):

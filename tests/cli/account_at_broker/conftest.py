@@ -62,9 +62,9 @@ def server(exchange):
 def run(project, server):
     """Run a command of the paper account."""
 
-    def run(*words, fails=False, env="paper", more="", **options):
+    def run(*words, fails=False, env="paper", more="", as_of=f",as_of={DAY}", **options):
         patience = "execution.poll_seconds=0.02,execution.missing_fill_polls=2"
-        params = f"alpaca_url={server.url},as_of={DAY},{patience}{more}"
+        params = f"alpaca_url={server.url}{as_of},{patience}{more}"
         arguments = [*words, "--env", env, "--params", params]
         result = CliRunner().invoke(command, arguments, obj=project, **options)
         assert result.exit_code == int(fails), (result.output, result.exception)

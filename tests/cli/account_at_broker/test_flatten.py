@@ -4,13 +4,17 @@ import sqlite3
 from contextlib import closing
 from decimal import Decimal
 
+import pandas as pd
 import pytest
 
 from quant_pipeline.common.exit_status import ExitStatus
+from quant_pipeline.market.calendar import TradingCalendar
+from quant_pipeline.market.clock import execution_session
+from quant_pipeline.project.resolvers import latest_closed_session
 from quant_pipeline.testing.fake_alpaca import OrderScript, Refusal, Script, bookings
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.orders.account_orders import AccountOrders
-from tests.helpers.broker_account import order, pin, statuses
+from tests.helpers.broker_account import DAY, order, pin, statuses
 
 
 def test_flatten_sells_also_while_the_ledger_is_locked(run, exchange, stop, locked_ledger):
@@ -23,6 +27,38 @@ def test_flatten_sells_also_while_the_ledger_is_locked(run, exchange, stop, lock
     assert "run `kedro account reconcile --env paper` as soon as the ledger can be used" in said
     assert (exchange.positions, statuses(exchange)["paper-rehearsal-20250304-CCC-buy-0"]) == ({}, "canceled")
     assert stop.exists(), "no other process may buy meanwhile"
+
+
+@pytest.mark.parametrize(("globals_", "parameters"), [(DAY, "2024-03-28"), (f"{DAY} 15:00", DAY), ("soon", "latest")])
+def test_what_reduces_risk_goes_on_where_the_session_is_no_day_or_contradicted(
+    run, exchange, project, ledger, stop, globals_, parameters
+):
+    pin(project)
+    conf = project.project_path / "conf"
+    (conf / "local/globals.yml").write_text(f"as_of: {DAY}\n")
+    run("reconcile", as_of="", env="live")
+    run("arm", "--account-number", "PA3FAKE00001", as_of="", env="live")
+    (conf / "local/globals.yml").write_text(f"as_of: {globals_}\n")
+    (conf / "local/parameters.yml").write_text(f"as_of: {parameters}\n")
+    told = "`as_of` of conf/local/"
+    assert told in run("arm", "--account-number", "PA3FAKE00001", as_of="", env="live", fails=True)
+    assert told in run("resume", as_of="", fails=True)
+    if globals_ == DAY:
+        assert "sends nothing in the session" in run("disarm", as_of="", env="live")
+    order(exchange, "paper-rehearsal-20250304-CCC-buy-0")
+    assert "1 open orders were cancelled" in run("cancel", as_of="")
+    assert "0 stops are touched" in run("protect", as_of="")
+    assert "may send sales again" in run("resume", "--reducing", as_of="")
+    exchange.auto_fill = True
+    if globals_ != DAY:
+        # The session of now is that of the exchange, which the fake one has to have, too.
+        closed = pd.Timestamp(latest_closed_session("XNYS"))
+        session = execution_session(TradingCalendar.of("XNYS", closed, closed), closed)
+        exchange.hours.set(f"{session:%Y-%m-%d} 15:00")
+    assert "everything is sold" in run("flatten", "--yes", as_of="")
+    assert exchange.positions == {}
+    assert "the ledger says halted" in run("halt", as_of="")
+    assert stop.exists()
 
 
 def test_flatten_with_a_ledger_that_was_cut_off_sells_and_waits_for_no_order_by_hand(run, exchange, ledger):

@@ -120,7 +120,7 @@ class Archive:
         for number, line in enumerate(lines, start=1):
             try:
                 record = Record(**json.loads(line))
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 raise ArchiveError(
                     f"line {number} of {manifest} is damaged; correct it, the files are there"
                 ) from error
