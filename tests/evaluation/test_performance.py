@@ -228,6 +228,21 @@ def test_levels_are_compared_session_by_session_whatever_their_order():
     assert performance.measure_performance(nav, longer, traded.iloc[::-1]) == expected
 
 
+@pytest.mark.parametrize("which", ["nav", "benchmark", "turnover"])
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_a_level_that_has_a_session_twice_is_refused(which, place):
+    days = pd.bdate_range("2024-01-02", periods=4)
+    given = {
+        "nav": pd.Series([100.0, 110.0, 99.0, 99.0], index=days),
+        "benchmark": pd.Series([10.0, 11.0, 9.0, 9.0], index=days),
+        "turnover": pd.Series([0.0, 1.0, 0.5, 0.0], index=days),
+    }
+    assert performance.measure_performance(**given)
+    given[which] = given[which].iloc[[*range(4), place]].sort_index()
+    with pytest.raises(MarketDataError, match=rf"^Session {days[place]:%Y-%m-%d} has two values\. Give one"):
+        performance.measure_performance(**given)
+
+
 def test_turnover_per_year_is_over_the_sessions_that_have_a_return():
     days = pd.bdate_range("2024-01-02", periods=4)
     nav = pd.Series([100.0, 110.0, 99.0, 99.0], index=days)

@@ -40,6 +40,18 @@ def test_a_calendar_that_has_a_session_twice_is_refused(bars):
         lay_out(bars, SESSIONS.append(SESSIONS[3:4]).sort_values(), ["close"])
 
 
+@pytest.mark.parametrize(
+    ("sessions", "told"),
+    [
+        (SESSIONS.append(pd.DatetimeIndex([None, None])), "session 7 of the calendar has no date"),
+        (SESSIONS[::-1], "the calendar is not in order, 2024-01-05 follows 2024-01-08"),
+    ],
+)
+def test_a_calendar_that_is_none_is_not_said_of_the_bars(bars, sessions, told):
+    with pytest.raises(MarketDataError, match=told):
+        lay_out(bars, sessions, ["close"])
+
+
 @pytest.mark.parametrize("kind", ["str", "object", "string", "category"])
 @pytest.mark.parametrize("rows", [[3], [2, 3], [5], [0, 1, 2, 3, 4, 5]])
 def test_bars_without_a_name_are_refused(bars, kind, rows):

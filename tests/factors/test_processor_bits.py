@@ -134,6 +134,22 @@ def test_scales_are_those_of_sums_in_the_order_of_the_rows(panel, column, robust
     assert_same_bits(found, scaled(panel[column], robust))
 
 
+@pytest.mark.parametrize("number", [2, 10_001, 300_000])
+@pytest.mark.parametrize("value", [0.1, -1 / 3, 1e30, 7e-30])
+def test_equal_values_have_no_scale_however_many_a_session_has(number, value):
+    session = pd.MultiIndex.from_product(
+        [pd.bdate_range("2024-01-02", periods=2), range(number)], names=["datetime", "instrument"]
+    )
+    values = np.full(len(session), value)
+    values[number // 2] = np.nan
+    table = pd.DataFrame({"equal": values, "one": values}, index=session)
+    table.iloc[-1, 1] = np.nextafter(value, np.inf)
+    found = ProcessorChain([CrossSectionalZScore()]).transform(table.astype("float64"))
+    assert np.array_equal(np.unique(found["equal"].dropna()), [0.0])
+    # What differs, by however little, keeps the bits that it has.
+    assert_same_bits(found["one"].iloc[-number:], scaled(table["one"].iloc[-number:], robust=False))
+
+
 @pytest.mark.parametrize("column", COLUMNS)
 def test_means_that_fill_are_those_of_sums_in_the_order_of_the_rows(panel, column):
     counted = np.random.default_rng(1).random(len(panel)) < 0.9

@@ -103,6 +103,28 @@ def test_a_stream_gives_the_bits_of_the_batch(bars, batch, name):
     assert same_bits(expected, streamed)
 
 
+@pytest.mark.parametrize("name", SETS)
+def test_a_stream_may_begin_and_go_on_with_sessions_without_any_bar(bars, name, tmp_path):
+    expressions = dict(list(SETS[name].items())[::9])
+    plan = compile_factors(expressions)
+    stream, none, listed = FactorStream(plan), bars[:0], bars[bars["instrument"] == "I2"]
+    for session in SESSIONS[:2]:
+        found = stream.update(session, none)
+        assert (found.shape, list(found.columns), found.index.names) == (
+            (0, len(expressions)), list(expressions), ["datetime", "instrument"],
+        )  # fmt: skip
+        assert set(found.dtypes) == {np.dtype("float32")}
+        stream.save(tmp_path / "state.npz")
+        stream = FactorStream.load(plan, tmp_path / "state.npz")
+    assert stream.preview(SESSIONS[2], none).empty
+    days = dict(tuple(listed.groupby("date")))
+    parts = [stream.update(session, days.get(session, none)) for session in SESSIONS[2:80]]
+    assert same_bits(compute_factors(listed, expressions, SESSIONS, end=SESSIONS[79]), pd.concat(parts))
+    # After the last one has left, too.
+    stream.drop(stream.instruments)
+    assert all(stream.update(session, none).empty for session in SESSIONS[80:90])
+
+
 @pytest.mark.parametrize("name", ["alpha158", "whole history", "ever more of it"])
 def test_a_stream_that_was_saved_and_loaded_goes_on_with_the_same_bits(bars, batch, name, tmp_path):
     plan = compile_factors(SETS[name])

@@ -5,7 +5,15 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.common import row_blocks
-from quant_pipeline.market.dates import first_date, number_dates, order_by_date, places_in, whole_days
+from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.market.dates import (
+    first_date,
+    number_dates,
+    order_by_date,
+    places_in,
+    require_calendar,
+    whole_days,
+)
 
 SESSIONS = pd.DatetimeIndex(["2024-01-02", "2024-01-03", "2024-01-05"])
 ROWS = pd.DatetimeIndex(["2024-01-05", "2024-01-04", "2024-01-02", "1999-12-31", "2024-01-06", "2024-01-02"])
@@ -71,3 +79,31 @@ def test_dates_are_numbered_and_the_first_one_is_found_as_by_pandas(dates):
     assert codes.tolist() == expected_codes.tolist()
     pd.testing.assert_index_equal(pd.Index(found), pd.Index(expected))
     assert first_date(days) is pd.NaT if days.empty else first_date(days) == days.min()
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        (["2024-01-02", None, "2024-01-05"], "session 2 of the calendar has no date; leave it out"),
+        ([None, "2024-01-02", None], "session 1 of the calendar has no date; leave it out"),
+        (["2024-01-02", "2024-01-02", "2024-01-05"], "the calendar has 2024-01-02 twice; name it once"),
+        (["2024-01-05", "2024-01-03", "2024-01-05"], "the calendar has 2024-01-05 twice; name it once"),
+        (
+            ["2024-01-05", "2024-01-03", "2024-01-02"],
+            "the calendar is not in order, 2024-01-03 follows 2024-01-05; sort it",
+        ),
+        (
+            ["2024-01-02", "2024-01-05", "2024-01-03"],
+            "the calendar is not in order, 2024-01-03 follows 2024-01-05; sort it",
+        ),
+    ],
+)
+def test_what_is_no_calendar_is_refused_in_one_line(days, told):
+    with pytest.raises(MarketDataError) as refused:
+        require_calendar(pd.DatetimeIndex(days))
+    assert refused.value.message == told
+
+
+def test_calendars_are_known_days_in_their_order():
+    for days in (SESSIONS, SESSIONS[:0], SESSIONS[:1]):
+        require_calendar(days)

@@ -74,7 +74,8 @@ def report_performance(
     Raises
     ------
     MarketDataError
-        If there are no returns, or the account, its benchmark, turnover or costs lack the value of a session.
+        If there are no returns, or the account, its benchmark, turnover or costs lack the value of a session, or have
+        two.
     """
     metrics = _measure(returns, benchmark_returns, turnover, costs, risk_free_rate)
     if benchmark_returns is not None:
@@ -110,6 +111,11 @@ def measure_performance(
     -------
     dict of str to float
         ``metrics`` of :class:`PerformanceReport`; the first session only starts the returns.
+
+    Raises
+    ------
+    MarketDataError
+        As :func:`report_performance`, also when a level has a session twice.
     """
     benchmark_returns = None if benchmark is None else _returns_of(benchmark)
     if turnover is not None and turnover.index.equals(nav.index):
@@ -118,6 +124,7 @@ def measure_performance(
 
 
 def _returns_of(level: pd.Series) -> pd.Series:
+    _require_once(level.index)
     values = level.to_numpy(dtype=np.float64)
     # As pandas says of a level of zero.
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -339,10 +346,17 @@ def _values(returns: Returns) -> Values:
     return np.asarray(returns, dtype=np.float64)
 
 
+def _require_once(sessions: pd.Index) -> None:
+    if not sessions.is_unique:
+        twice = str(sessions[sessions.duplicated()][0])[:10]
+        raise MarketDataError(f"Session {twice} has two values. Give one for each session.")
+
+
 def _complete(values: pd.Series, sessions: pd.Index, lack: str) -> Values:
     """Return the finite value of every session; `lack` says what the series lacks otherwise."""
     if not len(sessions):
         raise MarketDataError(f"The {lack} at all. Give at least one session.")
+    _require_once(values.index)
     found = _values(values if values.index.equals(sessions) else values.reindex(sessions))
     missing = sessions[~np.isfinite(found)]
     if len(missing):

@@ -27,7 +27,7 @@ from quant_pipeline.exchange.quotes import (
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.exchange.score_matrix import arrange_scores
 from quant_pipeline.market.classification import Classification
-from quant_pipeline.market.dates import places_in
+from quant_pipeline.market.dates import places_in, require_calendar
 from quant_pipeline.market.instrument_rows import number_instruments
 from quant_pipeline.market.volume import has_traded
 
@@ -133,8 +133,9 @@ class TradingMarket:
         ------
         MarketDataError
             If a bar or an action between the first and the last session falls on no session, two bars collide, an
-            action is malformed, or the price limit of an instrument is unknown.
+            action is malformed, the price limit of an instrument is unknown, or the sessions are no calendar.
         """
+        require_calendar(sessions)
         instruments = pd.Index(np.sort(number_instruments(bars)[1]), dtype="str")
         inside = _inside(bars, sessions, "bar")
         shape = (len(sessions), len(instruments))

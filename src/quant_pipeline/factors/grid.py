@@ -11,7 +11,7 @@ import pandas as pd
 from quant_pipeline.common.cores import both_on_cores, map_on_cores
 from quant_pipeline.common.exceptions import FactorError, MarketDataError
 from quant_pipeline.factors.expression.traded_fields import columns_of, values_of
-from quant_pipeline.market.dates import places_in
+from quant_pipeline.market.dates import places_in, require_calendar
 from quant_pipeline.market.instrument_rows import begins_of_names
 
 
@@ -146,10 +146,9 @@ def lay_out(
     FactorError
         When the bars lack a field.
     MarketDataError
-        When a bar lies on a date that is no session, a session occurs twice, or the bars are not sorted.
+        When a bar lies on a date that is no session, the sessions are no calendar, or the bars are not sorted.
     """
-    if not sessions.is_unique:
-        raise MarketDataError(f"the calendar has {sessions[sessions.duplicated()][0]:%Y-%m-%d} twice; name it once")
+    require_calendar(sessions)
     columns = columns_of(fields)
     missing = sorted(set(columns) - set(adjusted_bars.columns))
     if missing:

@@ -78,7 +78,8 @@ class FactorStream:
         Returns
         -------
         pandas.DataFrame
-            Panel ``(datetime, instrument) × factor`` of this session, float32, sorted.
+            Panel ``(datetime, instrument) × factor`` of this session, float32, sorted; empty while no instrument has
+            had a bar.
 
         Raises
         ------
@@ -188,7 +189,8 @@ class FactorStream:
         grid = Grid(names, calendar, first, np.zeros(count, np.int64), bars, traded)
         listed = self._gone < 0
         values = np.empty((len(self.plan.program.factors), int(listed.sum())), np.float32)
-        self._executor.run(grid, self._spans(), values, None if self._grows else self._memory)
+        if count:
+            self._executor.run(grid, self._spans(), values, None if self._grows else self._memory)
         days = pd.DatetimeIndex([session]).as_unit("ns").repeat(values.shape[1])
         index = pd.MultiIndex.from_arrays([days, pd.Index(names[listed], dtype="str")], names=PANEL_INDEX)
         return pd.DataFrame(values.T, index=index, columns=list(self.plan.program.factors))

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.common.row_blocks import row_blocks
 
 
@@ -31,6 +32,25 @@ def places_in(sessions: pd.DatetimeIndex, dates: npt.NDArray[Any]) -> npt.NDArra
     for block in row_blocks(len(days)):  # A block of what lies between stays in the cache.
         table.take(days[block] - first, mode="clip", out=places[block])
     return places
+
+
+def require_calendar(sessions: pd.DatetimeIndex) -> None:
+    """Raise an error unless sessions are a calendar: known days, each of them once, in their order.
+
+    Raises
+    ------
+    MarketDataError
+        When one is missing, occurs twice, or comes before an earlier one.
+    """
+    if sessions.hasnans:
+        raise MarketDataError(f"session {int(sessions.isna().argmax()) + 1} of the calendar has no date; leave it out")
+    if not sessions.is_unique:
+        raise MarketDataError(f"the calendar has {sessions[sessions.duplicated()][0]:%Y-%m-%d} twice; name it once")
+    if not sessions.is_monotonic_increasing:
+        later = int((sessions[1:] < sessions[:-1]).argmax())
+        raise MarketDataError(
+            f"the calendar is not in order, {sessions[later + 1]:%Y-%m-%d} follows {sessions[later]:%Y-%m-%d}; sort it"
+        )
 
 
 def order_by_date(dates: npt.NDArray[np.datetime64]) -> npt.NDArray[np.intp]:

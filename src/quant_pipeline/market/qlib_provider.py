@@ -20,7 +20,7 @@ import pandas as pd
 from quant_pipeline.common.atomic import replacing_folder, write_text
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.common.locks import one_at_a_time
-from quant_pipeline.market.dates import places_in
+from quant_pipeline.market.dates import places_in, require_calendar
 from quant_pipeline.market.instrument_rows import (
     begins,
     change_from_row_before,
@@ -81,8 +81,9 @@ def write_provider(
     Raises
     ------
     MarketDataError
-        When a bar lies on a date that is no session.
+        When a bar lies on a date that is no session, or the sessions are no calendar.
     """
+    require_calendar(sessions)
     bars = sorted_by_instrument(adjusted_bars)
     place = places_in(sessions, bars["date"].to_numpy())
     if (place < 0).any():

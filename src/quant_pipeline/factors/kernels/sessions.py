@@ -23,6 +23,8 @@ _LOW, _HALF = np.uint64(2**32 - 1), np.uint64(32)
 _BYTE, _EIGHT = np.uint64(255), np.uint64(8)
 _ROUNDING = 1e-12
 """Part of a mean below which a spread is that of equal values."""
+_OF_EACH = 2.0**-52
+"""Part of a mean by which it is that of equal values, for each of them: their sum is rounded as often."""
 
 
 @inner
@@ -203,6 +205,18 @@ def fill_in_sessions(values, counted, starts):
 
 
 @inner
+def _are_equal(values):
+    """Whether the known ones of some values are the same number."""
+    first = np.nan
+    for i in range(len(values)):
+        if values[i] == values[i]:
+            if first == first and values[i] != first:
+                return False
+            first = values[i]
+    return True
+
+
+@inner
 def _mean_and_deviation(values):
     """Mean and standard deviation of the known ones of some values; the deviation is 0 where they are equal."""
     total, n = 0.0, 0
@@ -218,7 +232,9 @@ def _mean_and_deviation(values):
             gap = values[i] - mean
             square += gap * gap
     deviation = math.sqrt(square / max(n - 1, 1))
-    return mean, deviation if deviation > _ROUNDING * abs(mean) else 0.0
+    if not deviation > _ROUNDING * abs(mean):
+        return mean, 0.0
+    return mean, 0.0 if deviation <= n * _OF_EACH * abs(mean) and _are_equal(values) else deviation
 
 
 @inner
