@@ -69,7 +69,7 @@ def test_other_versions_of_the_project_are_told_apart(inputs, make_facts):
         ("gats", {}, "1"),
         ("gats", {"threads": 2}, "3"),
         ("tra", {"threads": 2}, "3"),
-        ("tabnet", {"threads": 2}, "2"),
+        ("tabnet", {"threads": 2}, "3"),
     ],
 )
 def test_the_arithmetic_of_an_algorithm_is_part_of_its_fingerprint(inputs, make_facts, algorithm, hyper, version):

@@ -1,5 +1,6 @@
 """Networks that are computed by groups of instruments: the same as the whole, and the same on any number of cores."""
 
+import copy
 import os
 from contextlib import nullcontext
 
@@ -140,10 +141,11 @@ def test_a_block_of_fewer_instruments_than_groups_has_gradients_of_its_own_alone
         MLPHyper(hidden=[8], epochs=2, dropout=0.3, threads=3, loss="icir"),
         GATsHyper(window=3, hidden=8, epochs=2, dropout=0.3, threads=2),
         TRAHyper(window=3, hidden=8, epochs=2, dropout=0.3, threads=2),
+        TabNetHyper(decision=4, attention=4, ghost_rows=50, epochs=2, dropout=0.3, threads=2),
         TCNHyper(channels=8, kernel=2, levels=2, epochs=2, dropout=0.3, batch_sessions=4),
         GATsHyper(window=3, hidden=8, epochs=2, dropout=0.3, batch_sessions=4),
     ],
-    ids=["gru", "mlp", "gats", "tra", "tcn of one thread", "gats of one thread"],
+    ids=["gru", "mlp", "gats", "tra", "tabnet", "tcn of one thread", "gats of one thread"],
 )
 def test_one_core_and_two_train_the_same_network(hyper, samples, later_rows):
     def train(cores):
@@ -225,10 +227,40 @@ def test_dropout_leaves_out_a_part_and_enlarges_the_rest():
     assert dropout.eval()(values) is values
 
 
-def test_a_network_that_normalises_among_instruments_is_not_divided():
-    whole = [TabNetHyper(), TabNetHyper(row_sessions=3, window=3)]
-    assert not any(can_be_divided(hyper.make_scorer(FACTORS)) for hyper in whole)
-    assert all(can_be_divided(hyper.make_scorer(FACTORS)) for hyper in DIVIDED.values())
+GHOSTLY = {
+    "rows": TabNetHyper(window=2, decision=4, attention=4, ghost_rows=8, sparsity=0.1),
+    "folded": TabNetHyper(row_sessions=3, window=3, decision=4, attention=4, ghost_rows=8, sparsity=0.1),
+    "one ghost": TabNetHyper(decision=4, attention=4, ghost_rows=100),
+}
+
+
+@pytest.mark.parametrize("name", GHOSTLY)
+def test_groups_of_ghosts_learn_and_remember_what_the_whole_does(name):
+    hyper = GHOSTLY[name]
+    torch.manual_seed(2)
+    whole = hyper.make_scorer(FACTORS).double()
+    network = copy.deepcopy(whole)
+    groups = InstrumentGroups(network, 3, seed=1)
+    block, labels = block_of(window=hyper.panel_window).double(), labels_of().double()
+    for _ in range(2):  # What is remembered of the first block is taken along.
+        whole.zero_grad()
+        network.zero_grad()
+        expected = whole.loss(block, labels, LOSSES["mse"])
+        expected.backward()
+        with groups.in_threads(learning=True):
+            found = groups.learn_by_ghosts(network, block, labels, LOSSES["mse"])
+        torch.testing.assert_close(found, expected.detach())
+        for own, one in zip(network.parameters(), whole.parameters(), strict=True):
+            torch.testing.assert_close(own.grad, one.grad)
+    torch.testing.assert_close(network.state_dict(), whole.state_dict())
+    whole.eval()
+    with groups.in_threads(learning=False):
+        torch.testing.assert_close(groups.score(block), whole(block).detach())
+
+
+def test_the_networks_of_this_project_are_divided():
+    hypers = [*DIVIDED.values(), *GHOSTLY.values()]
+    assert all(can_be_divided(hyper.make_scorer(FACTORS)) for hyper in hypers)
 
 
 def test_a_block_of_fewer_instruments_than_sessions_is_joined_by_more_groups_than_read_it():

@@ -60,8 +60,8 @@ class NetworkHyper(SequenceHyper):
         ``mixed`` multiplies in bfloat16 on an accelerator; without one it changes nothing.
     threads
         CPU threads; part of the model: same seed and number of threads, same network, on however many cores. With more
-        than one, instruments are cut into so many groups, each of which a thread computes. ``tabnet``, which normalises
-        among instruments, is not cut: threads divide its single operations, which makes it no faster.
+        than one, instruments are cut into so many groups, each of which a thread computes; of ``tabnet`` these are
+        groups of the rows that are normalised together.
     """
 
     window: PositiveInt = 20
@@ -125,8 +125,8 @@ def network_algorithm(hyper: type[NetworkHyper], of_threads: int = 2) -> Algorit
     hyper
         Class of its hyper-parameters.
     of_threads
-        Version of what several threads compute. Since 2 these are groups of instruments, of networks of two parts since
-        3; threads had divided single operations. One thread computes what it did in version 1.
+        Version of what several threads compute. Since 2 these are groups of instruments, of networks of two parts or of
+        ghosts since 3; threads had divided single operations. One thread computes what it did in version 1.
     """
 
     def arithmetic(given: NetworkHyper) -> int:

@@ -316,7 +316,7 @@ class TabNetHyper(NetworkHyper):
         return TabularScorer(factors, self.window, size, self.dropout, self.sparsity)
 
 
-TABNET = network_algorithm(TabNetHyper)
+TABNET = network_algorithm(TabNetHyper, of_threads=3)
 
 
 class SFMHyper(NetworkHyper):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -43,6 +44,38 @@ class LearnsFromWhatItRead(LearnsItsOwnWay, JoinsInstruments, Protocol):
 
     def loss_of_read(self, read: torch.Tensor, labels: torch.Tensor, of_scores: Loss) -> torch.Tensor:
         """Return the loss of a block from what was read of it."""
+        ...
+
+
+@runtime_checkable
+class LearnsInGhosts(LearnsItsOwnWay, Protocol):
+    """A network that normalises among parts of its rows, its ghosts, while it learns: these may be computed apart.
+
+    Once it has learned, it reads each instrument alone.
+    """
+
+    def begin_rows(self, block: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return the rows with labels, ``(rows, columns)``, after what looks at all of them."""
+        ...
+
+    def ghosts_of(self, rows: int) -> list[int]:
+        """Return how many rows each ghost has; several in a row, as rows of their own, are cut into the same ghosts."""
+        ...
+
+    def read_rows(self, rows: torch.Tensor) -> torch.Tensor:
+        """Map rows of whole ghosts to ``(rows, width)``."""
+        ...
+
+    def loss_of_rows(self, read: torch.Tensor, labels: torch.Tensor, of_scores: Loss) -> torch.Tensor:
+        """Return the loss of a block from what was read of its rows."""
+        ...
+
+    def note_statistics(self) -> None:
+        """Note what is seen of each ghost from now on, instead of taking it into buffers that other copies share."""
+        ...
+
+    def take_statistics(self, copies: Sequence[nn.Module]) -> None:
+        """Take into the buffers what copies have noted, in their order."""
         ...
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -9,6 +11,7 @@ from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.models.networks.blocks import (
     JoinsInstruments,
     LearnsFromWhatItRead,
+    LearnsInGhosts,
     LearnsItsOwnWay,
     looks_across,
     reads_instruments_alone,
@@ -94,6 +97,40 @@ class FoldedLearner(FoldedScorer):
         )
 
 
+class FoldedGhostLearner(FoldedLearner):
+    """A folded network that may be computed by ghosts while it learns."""
+
+    def begin_rows(self, block: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return the rows with labels, ``(rows, columns)``, after what looks at all of them."""
+        windows = unfold_rows(block, self.sessions, self.window).flatten(1, 2)
+        return self._ghostly.begin_rows(windows, labels.reshape(1, -1))
+
+    def ghosts_of(self, rows: int) -> list[int]:
+        """Return how many rows each ghost has."""
+        return self._ghostly.ghosts_of(rows)
+
+    def read_rows(self, rows: torch.Tensor) -> torch.Tensor:
+        """Map rows of whole ghosts to ``(rows, width)``."""
+        return self._ghostly.read_rows(rows)
+
+    def loss_of_rows(self, read: torch.Tensor, labels: torch.Tensor, of_scores: Loss) -> torch.Tensor:
+        """Return the loss of a block from what was read of its rows."""
+        return self._ghostly.loss_of_rows(read, labels, of_scores)
+
+    def note_statistics(self) -> None:
+        """Note what is seen of each ghost from now on."""
+        self._ghostly.note_statistics()
+
+    def take_statistics(self, copies: Sequence[nn.Module]) -> None:
+        """Take into the buffers what copies have noted, in their order."""
+        self._ghostly.take_statistics([copy.network for copy in copies if isinstance(copy, FoldedScorer)])
+
+    @property
+    def _ghostly(self) -> LearnsInGhosts:
+        assert isinstance(self.network, LearnsInGhosts)
+        return self.network
+
+
 class FoldedJoiningLearner(FoldedLearner, FoldedJoiner):
     """A folded network of two parts that learns from what the first one read."""
 
@@ -123,6 +160,8 @@ def _kind_of(network: nn.Module) -> type[FoldedScorer]:
     match network:
         case LearnsFromWhatItRead():
             return FoldedJoiningLearner
+        case LearnsInGhosts():
+            return FoldedGhostLearner
         case LearnsItsOwnWay():
             return FoldedLearner
         case JoinsInstruments():

@@ -6,8 +6,9 @@ depends on the number of groups, never on the cores that there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate, pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -20,10 +21,12 @@ from quant_pipeline.common.cores import KeptThreads
 from quant_pipeline.models.networks.blocks import (
     JoinsInstruments,
     LearnsFromWhatItRead,
+    LearnsInGhosts,
     LearnsItsOwnWay,
     reads_instruments_alone,
 )
 from quant_pipeline.models.networks.copies import can_be_copied, sharing_copy, threads_of_torch
+from quant_pipeline.models.networks.losses import Loss
 
 Result = TypeVar("Result")
 
@@ -31,21 +34,22 @@ Result = TypeVar("Result")
 def can_be_divided(network: nn.Module) -> bool:
     """Return whether groups of instruments learn what the whole network would.
 
-    It states so, or has two parts of which the first one does, a copy can stand for it, and it has no part of torch
-    that is known to look across instruments, or to draw from what all threads share.
+    It states so, has two parts of which the first one does, or ghosts; a copy can stand for it, and it has no part of
+    torch that is known to look across instruments without ghosts, or to draw from what all threads share.
     """
+    has_ghosts = isinstance(network, LearnsInGhosts)
     if isinstance(network, LearnsItsOwnWay):
-        is_cut = isinstance(network, LearnsFromWhatItRead)
+        is_cut = has_ghosts or isinstance(network, LearnsFromWhatItRead)
     else:
         is_cut = reads_instruments_alone(network) or isinstance(network, JoinsInstruments)
-    return is_cut and can_be_copied(network) and not any(map(_needs_whole, network.modules()))
+    looks_across = not has_ghosts and any(isinstance(module, _BatchNorm) for module in network.modules())
+    return is_cut and not looks_across and can_be_copied(network) and not any(map(_draws, network.modules()))
 
 
-def _needs_whole(module: nn.Module) -> bool:
+def _draws(module: nn.Module) -> bool:
     if isinstance(module, nn.RNNBase | nn.MultiheadAttention):
         return module.dropout > 0
-    draws = isinstance(module, _DropoutNd | nn.RReLU) and type(module) is not nn.Dropout
-    return draws or isinstance(module, _BatchNorm)
+    return isinstance(module, _DropoutNd | nn.RReLU) and type(module) is not nn.Dropout
 
 
 class InstrumentGroups:
@@ -54,7 +58,7 @@ class InstrumentGroups:
     Each group has a copy of the network that shares its parameters and draws its dropout from a generator of its own.
     The groups score, the loss of all scores is computed once, each group computes the gradient of its own scores, and
     the gradients are added in the order of the groups. Of a network of two parts the first one is computed so; the
-    second one is cut by sessions, or its loss computed once.
+    second one is cut by sessions, or its loss computed once. A network of ghosts learns by groups of these instead.
 
     Parameters
     ----------
@@ -69,6 +73,9 @@ class InstrumentGroups:
     def __init__(self, network: nn.Module, count: int, seed: int) -> None:
         self._network = network
         self._groups = [_Group(network, each) for each in np.random.SeedSequence(seed).spawn(count)]
+        for group in self._groups:
+            if isinstance(group.network, LearnsInGhosts):
+                group.network.note_statistics()
         self._threads = KeptThreads(1)
 
     @contextmanager
@@ -107,8 +114,7 @@ class InstrumentGroups:
         of_scores
             Loss of the scores of all instruments, or of what was read of them.
         """
-        for group in self._groups:
-            group.network.zero_grad()
+        self._forget_gradients()
         read = torch.cat(self._by_instruments(_Group.begin, block), dim=1)
         if present is None:
             loss, gradient = _slope(of_scores, read)
@@ -117,28 +123,66 @@ class InstrumentGroups:
             loss, of_joined = _slope(of_scores, scores)
             gradient = torch.cat(self._by_sessions(_Group.finish_joining, of_joined))
         self._by_instruments(_Group.finish, gradient)
-        parameters = (group.network.parameters() for group in self._groups)
-        for parameter, *shares in zip(self._network.parameters(), *parameters, strict=True):
-            parameter.grad = _added([share.grad for share in shares if share.grad is not None])
+        self._add_gradients()
         return loss
+
+    def learn_by_ghosts(
+        self, network: LearnsInGhosts, block: torch.Tensor, labels: torch.Tensor, of_scores: Loss
+    ) -> torch.Tensor:
+        """Compute the gradients of the parameters of the network by groups of ghosts, and return the loss.
+
+        Parameters
+        ----------
+        network
+            The network.
+        block, labels, of_scores
+            As for `LearnsItsOwnWay.loss`.
+        """
+        self._forget_gradients()
+        rows = network.begin_rows(block, labels)
+        cuts = _cuts(network.ghosts_of(len(rows)), len(self._groups))
+        read = torch.cat(self._by_rows(_Group.begin_joining, cuts, rows.detach()))
+        loss, gradient = _slope(lambda read: network.loss_of_rows(read, labels, of_scores), read)
+        rows.backward(torch.cat(self._by_rows(_Group.finish_joining, cuts, gradient)))
+        network.take_statistics([group.network for group in self._groups])
+        self._add_gradients()
+        return loss
+
+    def _forget_gradients(self) -> None:
+        for network in (self._network, *(group.network for group in self._groups)):
+            network.zero_grad()
+
+    def _add_gradients(self) -> None:
+        """Add the gradients of the groups, in their order, to those of what the network has computed itself."""
+        copies = (group.network.parameters() for group in self._groups)
+        for own, *shares in zip(self._network.parameters(), *copies, strict=True):
+            own.grad = _added([each.grad for each in (own, *shares) if each.grad is not None])
 
     def _by_instruments(self, compute: Callable[[_Group, torch.Tensor], Result], table: torch.Tensor) -> list[Result]:
         """Call a function for every group and the columns of its instruments."""
-        return self._each(lambda group, cut: compute(group, table[:, cut]), table.shape[1])
+        cuts = _cuts([1] * table.shape[1], len(self._groups))
+        return self._each(lambda group, cut: compute(group, table[:, cut]), cuts)
 
     def _by_sessions(self, compute: Callable[..., Result], *tables: torch.Tensor) -> list[Result]:
         """Call a function for every group and the rows of its sessions."""
-        return self._each(lambda group, cut: compute(group, *(table[cut] for table in tables)), len(tables[0]))
+        return self._by_rows(compute, _cuts([1] * len(tables[0]), len(self._groups)), *tables)
 
-    def _each(self, compute: Callable[[_Group, slice], Result], length: int) -> list[Result]:
-        count = min(len(self._groups), length)
+    def _by_rows(self, compute: Callable[..., Result], cuts: list[slice], *tables: torch.Tensor) -> list[Result]:
+        return self._each(lambda group, cut: compute(group, *(table[cut] for table in tables)), cuts)
 
+    def _each(self, compute: Callable[[_Group, slice], Result], cuts: list[slice]) -> list[Result]:
         def compute_group(number: int) -> Result:
-            first, end = (length * border // count for border in (number, number + 1))
             with threads_of_torch(1):
-                return compute(self._groups[number], slice(first, end))
+                return compute(self._groups[number], cuts[number])
 
-        return self._threads.map(compute_group, count)
+        return self._threads.map(compute_group, len(cuts))
+
+
+def _cuts(sizes: Sequence[int], groups: int) -> list[slice]:
+    """Cut pieces of some sizes, one after the other, into groups of about as many; none is empty."""
+    borders, count = [0, *accumulate(sizes)], min(groups, len(sizes))
+    marks = [borders[len(sizes) * number // count] for number in range(count + 1)]
+    return [slice(first, end) for first, end in pairwise(marks)]
 
 
 def _slope(function: Callable[[torch.Tensor], torch.Tensor], values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -173,10 +217,10 @@ class _Group:
         self._scores = self._read(block.contiguous())
         return self._scores.detach()
 
-    def begin_joining(self, read: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+    def begin_joining(self, read: torch.Tensor, *present: torch.Tensor) -> torch.Tensor:
         """Return scores of what was read without their history, which `finish_joining` needs."""
         self._given = read.detach().requires_grad_()
-        self._joined = self._join(self._given, present)
+        self._joined = self._join(self._given, *present)
         return self._joined.detach()
 
     def finish_joining(self, gradient: torch.Tensor) -> torch.Tensor:
@@ -192,9 +236,11 @@ class _Group:
         scores, self._scores = self._scores, torch.empty(0)
         scores.backward(gradient)
 
-    def _join(self, read: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+    def _join(self, read: torch.Tensor, *present: torch.Tensor) -> torch.Tensor:
+        if isinstance(self.network, LearnsInGhosts):
+            return self.network.read_rows(read)
         assert isinstance(self.network, JoinsInstruments)
-        return self.network.join_instruments(read, present)
+        return self.network.join_instruments(read, *present)
 
 
 class GroupDropout(nn.Dropout):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 from torch.autograd.function import FunctionCtx
+from torch.nn.functional import batch_norm
 
 from quant_pipeline.models.networks.losses import Loss
 
@@ -89,21 +91,60 @@ class TabularScorer(nn.Module):
 
     def loss(self, block: torch.Tensor, labels: torch.Tensor, of_scores: Loss) -> torch.Tensor:
         """Return the loss of the scores and of the entropy of the choices, from the rows that have labels."""
-        known = torch.isfinite(labels)
-        scores, masks = self.score_rows(self._side_by_side(block)[known])
-        entropy = -(masks * torch.log(masks + SMALL)).sum(dim=-1).mean()
-        laid_out = torch.zeros_like(labels).masked_scatter(known, scores.float())
+        scores, masks = self._choose(self.begin_rows(block, labels))
+        return self._loss_of(scores, _entropy(masks).mean(), labels, of_scores)
+
+    def begin_rows(self, block: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return the rows with labels, ``(rows, columns)``, normalised among each other."""
+        return _normalise(self.entry, self._side_by_side(block)[torch.isfinite(labels)])
+
+    def ghosts_of(self, rows: int) -> list[int]:
+        """Return the rows of each part that is normalised alone."""
+        return ghost_sizes(rows, self.size.ghost_rows)
+
+    def read_rows(self, rows: torch.Tensor) -> torch.Tensor:
+        """Map rows of whole ghosts to their scores, and the entropy of their choices beside them."""
+        scores, masks = self._choose(rows)
+        return torch.stack([scores, _entropy(masks).mean(dim=0)], dim=-1)
+
+    def loss_of_rows(self, read: torch.Tensor, labels: torch.Tensor, of_scores: Loss) -> torch.Tensor:
+        """Return the loss of a block from what `read_rows` returns."""
+        scores, entropy = read.unbind(dim=-1)
+        return self._loss_of(scores, entropy.mean(), labels, of_scores)
+
+    def _loss_of(
+        self, scores: torch.Tensor, entropy: torch.Tensor, labels: torch.Tensor, of_scores: Loss
+    ) -> torch.Tensor:
+        laid_out = torch.zeros_like(labels).masked_scatter(torch.isfinite(labels), scores.to(labels.dtype))
         return of_scores(laid_out, labels) + self.sparsity * entropy
+
+    def note_statistics(self) -> None:
+        """Let the ghosts note their means and variances; see `take_statistics`."""
+        for norm in self._ghosts():
+            norm.noted = []
+
+    def take_statistics(self, copies: Sequence[nn.Module]) -> None:
+        """Take into the running statistics what copies have noted, as if one network had seen all their ghosts."""
+        noting = [copy._ghosts() for copy in copies if isinstance(copy, TabularScorer)]
+        for own, *others in zip(self._ghosts(), *noting, strict=True):
+            own.take([each for other in others for each in other.noted or ()])
+            for other in others:
+                other.noted = []
+
+    def _ghosts(self) -> list[GhostNorm]:
+        return [module for module in self.modules() if isinstance(module, GhostNorm)]
 
     def score_rows(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Map rows ``(rows, columns)`` to scores and to what each step chose, ``(steps, rows, columns)``.
 
         The parts that a step gives to the columns of a row are not negative and add up to one.
         """
-        normalised = _normalise(self.entry, rows)
+        return self._choose(_normalise(self.entry, rows))
+
+    def _choose(self, normalised: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         attention = self.first(normalised, self.shared)[:, self.size.decision :]
         left = torch.ones_like(normalised)
-        decided, masks = normalised.new_zeros((len(rows), self.size.decision)), []
+        decided, masks = normalised.new_zeros((len(normalised), self.size.decision)), []
         for choose, transform in zip(self.choices, self.transformers, strict=True):
             mask = choose(attention, left)
             left = left * (self.size.relaxation - mask)
@@ -162,31 +203,68 @@ class GhostNorm(nn.Module):
         Columns to normalise.
     rows
         Fewest rows of a part, unless there are fewer in all.
+
+    Attributes
+    ----------
+    noted
+        Mean and variance of each part since they were taken; None where the running ones take them at once.
     """
+
+    noted: list[tuple[torch.Tensor, torch.Tensor]] | None
 
     def __init__(self, columns: int, rows: int) -> None:
         super().__init__()
-        self.rows = rows
+        self.rows, self.noted = rows, None
         self.norm = nn.BatchNorm1d(columns, momentum=MOMENTUM)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Map ``(rows, columns)`` to the same shape."""
         if not self.training:
             return self.norm(values)
-        count = max(len(values) // self.rows, 1)
-        # Those of `tensor_split`, which makes a gradient as large as all rows for every part.
-        larger, least = len(values) % count, len(values) // count
-        parts = values.split([least + 1] * larger + [least] * (count - larger))
-        return torch.cat([_normalise(self.norm, part) for part in parts])
+        # Not by `tensor_split`, which makes a gradient as large as all rows for every part.
+        parts = values.split(ghost_sizes(len(values), self.rows))
+        return torch.cat([self._normalise(part) for part in parts])
+
+    def _normalise(self, part: torch.Tensor) -> torch.Tensor:
+        if self.noted is None or len(part) == 1:
+            return _normalise(self.norm, part)
+        mean, variance = part.new_zeros(2, part.shape[1])
+        self.noted.append((mean, variance))
+        weight, bias = self.norm.weight, self.norm.bias
+        # All of the new ones, and nothing of those before.
+        return batch_norm(part, mean, variance, weight, bias, training=True, momentum=1.0, eps=self.norm.eps)
+
+    def take(self, noted: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
+        """Take means and variances of parts into the running ones, the last part last."""
+        if not noted:
+            return
+        stays = (1 - MOMENTUM) ** torch.arange(len(noted), -1, -1, dtype=torch.float64)
+        weights = torch.cat([stays[:1], MOMENTUM * stays[1:]]).to(noted[0][0].dtype)
+        for running, seen in zip(
+            (self.norm.running_mean, self.norm.running_var), zip(*noted, strict=True), strict=True
+        ):
+            assert running is not None
+            running.copy_(weights @ torch.stack([running, *seen]))
+        assert self.norm.num_batches_tracked is not None
+        self.norm.num_batches_tracked.add_(len(noted))
+
+
+def ghost_sizes(rows: int, least: int) -> list[int]:
+    """Return the rows of each part, all about as large and none smaller than the least, unless there are fewer rows."""
+    count = max(rows // least, 1)
+    smaller, larger = rows // count, rows % count
+    return [smaller + 1] * larger + [smaller] * (count - larger)
+
+
+def _entropy(masks: torch.Tensor) -> torch.Tensor:
+    return -(masks * torch.log(masks + SMALL)).sum(dim=-1)
 
 
 def _normalise(norm: nn.BatchNorm1d, values: torch.Tensor) -> torch.Tensor:
     """Normalise among the rows while learning; a single row has no deviation, and takes what was seen before."""
     if norm.training and len(values) > 1:
         return norm(values)
-    return nn.functional.batch_norm(
-        values, norm.running_mean, norm.running_var, norm.weight, norm.bias, training=False, eps=norm.eps
-    )
+    return batch_norm(values, norm.running_mean, norm.running_var, norm.weight, norm.bias, training=False, eps=norm.eps)
 
 
 class Sparse(NamedTuple):

@@ -19,7 +19,13 @@ from quant_pipeline.common.progress import track
 from quant_pipeline.evaluation.information_coefficient import rank_information_coefficients
 from quant_pipeline.models.algorithms.network_record import NetworkHyper
 from quant_pipeline.models.fitted import Samples, learning_curve
-from quant_pipeline.models.networks.blocks import JoinsInstruments, LearnsFromWhatItRead, LearnsItsOwnWay, score_block
+from quant_pipeline.models.networks.blocks import (
+    JoinsInstruments,
+    LearnsFromWhatItRead,
+    LearnsInGhosts,
+    LearnsItsOwnWay,
+    score_block,
+)
 from quant_pipeline.models.networks.copies import threads_of_torch
 from quant_pipeline.models.networks.cube import Block, SessionCube
 from quant_pipeline.models.networks.drawn_ahead import drawn_ahead
@@ -173,6 +179,8 @@ class NetworkTraining:
     def _learn_in_groups(self, groups: InstrumentGroups, block: Block) -> torch.Tensor:
         network, inputs, labels = self._network, self._tensor(block.inputs), self._tensor(block.labels)
         of_scores = LOSSES[self._hyper.loss]
+        if isinstance(network, LearnsInGhosts):
+            return groups.learn_by_ghosts(network, inputs, labels, of_scores)
         if isinstance(network, LearnsFromWhatItRead):
             return groups.learn(inputs, lambda read: network.loss_of_read(read, labels, of_scores))
         return groups.learn(inputs, lambda scores: of_scores(scores.float(), labels), self._present(block))
