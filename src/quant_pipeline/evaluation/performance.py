@@ -140,6 +140,7 @@ def _measure(
 ) -> dict[str, float]:
     """Measure the whole span; the arguments are those of :func:`report_performance`."""
     # Measures of some thousand numbers are many short calls, and take pandas four times as long as NumPy.
+    _require_once(returns.index)
     sessions, own = returns.index, _complete(returns, returns.index, "account has no return")
     metrics = absolute_metrics(own, risk_free_rate)
     if turnover is not None:
@@ -356,8 +357,10 @@ def _complete(values: pd.Series, sessions: pd.Index, lack: str) -> Values:
     """Return the finite value of every session; `lack` says what the series lacks otherwise."""
     if not len(sessions):
         raise MarketDataError(f"The {lack} at all. Give at least one session.")
-    _require_once(values.index)
-    found = _values(values if values.index.equals(sessions) else values.reindex(sessions))
+    if not values.index.equals(sessions):
+        _require_once(values.index)
+        values = values.reindex(sessions)
+    found = _values(values)
     missing = sessions[~np.isfinite(found)]
     if len(missing):
         raise MarketDataError(f"The {lack} in session {missing[0]}. Complete it or shorten the period.")
