@@ -1,7 +1,7 @@
-"""Seconds of the clock of an epoch and its validation, by network: one thread, two groups on one core and on two.
+"""Seconds of the clock of an epoch and its validation, by network: one thread and two groups, on one core and on two.
 
-The three take turns, and the shortest time of each counts, as other programs may use the machine; the weights of the
-last two have to be the same bits. Inputs are those of `second_core.py`.
+The four take turns, and the shortest time of each counts, as other programs may use the machine; the weights with one
+core and with two have to be the same bits. Inputs are those of `second_core.py`.
 ``python benchmarks/networks.py --names 500 --years 8 --rounds 6 --only gru lstm``.
 """
 
@@ -24,19 +24,22 @@ from quant_pipeline.common.cores import on_one_core, usable_cores
 from quant_pipeline.models.algorithms.network_record import NetworkHyper
 from quant_pipeline.models.algorithms.networks import (
     ALSTMHyper,
+    GATsHyper,
     GRUHyper,
     LocalformerHyper,
     LSTMHyper,
     MLPHyper,
     SFMHyper,
+    TabNetHyper,
     TCNHyper,
+    TRAHyper,
     TransformerHyper,
 )
 from quant_pipeline.models.fitted import Samples
 from quant_pipeline.models.networks.training import NetworkTraining
 from quant_pipeline.models.randomness import seeded
 
-DIVIDED = {
+NETWORKS = {
     "gru": GRUHyper,
     "lstm": LSTMHyper,
     "alstm": ALSTMHyper,
@@ -45,8 +48,16 @@ DIVIDED = {
     "tcn": TCNHyper,
     "transformer": TransformerHyper,
     "localformer": LocalformerHyper,
+    "gats": GATsHyper,
+    "tra": TRAHyper,
+    "tabnet": TabNetHyper,
 }
-WAYS = {"one_thread": (1, 1), "two_threads_one_core": (2, 1), "two_threads_two_cores": (2, 2)}
+WAYS = {
+    "one_thread_one_core": (1, 1),
+    "one_thread_two_cores": (1, 2),
+    "two_threads_one_core": (2, 1),
+    "two_threads_two_cores": (2, 2),
+}
 """Threads of the network, and cores."""
 
 
@@ -65,9 +76,10 @@ def measure(kind: type[NetworkHyper], train: Samples, valid: Samples, rounds: in
                 training.run_epoch()
                 training.validation_rank_ic()
                 seconds[way].append(time.perf_counter() - began)
-    one, two = (trainings[way].weights() for way in list(WAYS)[1:])
-    if not all(torch.equal(value, two[name]) for name, value in one.items()):
-        sys.exit(f"{kind.__name__}: the weights with one core and with two are not the same bits")
+    for threads in ("one_thread", "two_threads"):
+        one, two = (trainings[f"{threads}_{cores}"].weights() for cores in ("one_core", "two_cores"))
+        if not all(torch.equal(value, two[name]) for name, value in one.items()):
+            sys.exit(f"{kind.__name__}: the weights with one core and with two are not the same bits")
     return {way: round(min(found[1:]), 3) for way, found in seconds.items()}
 
 
@@ -77,7 +89,7 @@ def main() -> None:
     parser.add_argument("--names", type=int, default=500)
     parser.add_argument("--years", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--only", nargs="+", choices=list(DIVIDED), default=list(DIVIDED), help="networks to measure")
+    parser.add_argument("--only", nargs="+", choices=list(NETWORKS), default=list(NETWORKS), help="networks to measure")
     parser.add_argument("--folder", type=Path, help="keep the inputs there, and take them from there")
     given = parser.parse_args()
     if usable_cores() < 2:
@@ -89,12 +101,15 @@ def main() -> None:
         folder = given.folder or Path(own)
         make_inputs(folder, given.names, given.years)
         train, valid = _samples(folder, (60, 310, 360))
-        print("| network | one thread, s | two, on one core | two, on two cores | ratio of the last two |")
-        print("| --- | --- | --- | --- | --- |")
+        print(
+            "| network | one thread on one core, s | on two cores | two threads on one core | on two | ratio of these |"
+        )
+        print("| --- | --- | --- | --- | --- | --- |")
         for name in given.only:
-            found[name] = measure(DIVIDED[name], train, valid, given.rounds)
-            one, groups, two = found[name].values()
-            print(f"| {name} | {one:.2f} | {groups:.2f} | {two:.2f} | {groups / two:.2f} |", flush=True)
+            found[name] = measure(NETWORKS[name], train, valid, given.rounds)
+            groups, two = found[name]["two_threads_one_core"], found[name]["two_threads_two_cores"]
+            cells = " | ".join(f"{seconds:.2f}" for seconds in found[name].values())
+            print(f"| {name} | {cells} | {groups / two:.2f} |", flush=True)
     print(json.dumps({"names": given.names, "years": given.years, "networks": found}))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from quant_pipeline.common.cores import on_one_core
 from quant_pipeline.models.networks.cube import Block
@@ -46,6 +47,16 @@ def more_at_times(network, values, step):
     return network(network(values)) if step % 3 == 2 else network(values)
 
 
+def another_draw(network, values, step):
+    return network(values + torch.rand(1))
+
+
+def computed_once_more(network, values, step):
+    values.requires_grad_()
+    checkpoint(lambda given: network(given * 1), values, use_reentrant=False).square().sum().backward()
+    return values.grad
+
+
 def learn(network, forward):
     torch.manual_seed(1)
     found = []
@@ -64,7 +75,9 @@ def learn(network, forward):
     ],
     ids=["both", "in place, and all", "one of them"],
 )
-@pytest.mark.parametrize("forward", [plain, transposed, fewer_at_times, others_at_times, more_at_times])
+@pytest.mark.parametrize(
+    "forward", [plain, transposed, fewer_at_times, others_at_times, more_at_times, another_draw, computed_once_more]
+)
 def test_what_is_left_out_is_what_torch_leaves_out(dropouts, forward):
     network = nn.Sequential(*dropouts)
     with on_one_core():

@@ -68,7 +68,8 @@ def drawn_ahead(network: nn.Module, blocks: Iterable[Block]) -> Iterator[Iterato
     Parameters
     ----------
     network
-        On the CPU; `torch.nn.Dropout` is all that it draws from, and it is called once for each block.
+        On the CPU; `torch.nn.Dropout` is all that it draws from, and it is called once for each block. Nothing is drawn
+        ahead for one that is seen to move the generator otherwise, as where it computes its activations once more.
     blocks
         What it learns from.
 
@@ -110,6 +111,9 @@ class _Ahead:
         self._beside = beside
         self._known: dict[tuple[int, ...], list[Draw]] = {}
         self._asked: list[Draw] = []
+        self._state = torch.empty(0)
+        """Of the generator after the last draw of a step for which nothing was drawn ahead."""
+        self._moves_alone = True
         self._coming: deque[_Coming] = deque()
         self._step = 0
 
@@ -124,7 +128,7 @@ class _Ahead:
             yield from self._learned_from(before, None)
 
     def _learned_from(self, block: Block, following: Block | None) -> Iterator[Block]:
-        self._asked = []
+        self._asked, self._state = [], torch.get_rng_state()
         are_drawn = bool(self._coming)
         if are_drawn:
             self._draw_for(following)
@@ -133,11 +137,12 @@ class _Ahead:
         if self._coming and self._coming[0].step == self._step:
             self.give_back()  # The network drew less than for the last block of this shape.
         if not are_drawn:
+            self._look_who_moves()
             self._draw_for(following)
         self._step += 1
 
     def _draw_for(self, following: Block | None) -> None:
-        draws = [] if following is None else self._known.get(following.inputs.shape, [])
+        draws = self._known.get(following.inputs.shape, []) if following is not None and self._moves_alone else []
         self._coming += [_Coming(self._step + 1, draw, self._beside.submit(_make, draw)) for draw in draws]
 
     def take(self, draw: Draw) -> torch.Tensor:
@@ -145,7 +150,15 @@ class _Ahead:
         self._asked.append(draw)
         if self._coming and (self._coming[0].step, self._coming[0].draw) != (self._step, draw):
             self.give_back()
-        return self._coming.popleft().made.result()[1] if self._coming else draw.make()
+        if self._coming:
+            return self._coming.popleft().made.result()[1]
+        self._look_who_moves()
+        factors = draw.make()
+        self._state = torch.get_rng_state()
+        return factors
+
+    def _look_who_moves(self) -> None:
+        self._moves_alone = self._moves_alone and torch.equal(torch.get_rng_state(), self._state)
 
     def give_back(self) -> None:
         """Forget what was drawn and not taken, and set the generator back to before it."""
