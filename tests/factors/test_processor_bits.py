@@ -107,7 +107,7 @@ def test_places_are_those_of_pandas(panel, column):
     np.testing.assert_array_equal(SessionRows(panel.index).rank(panel[column].to_numpy()), expected)
 
 
-@pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 18, 300, 5000])
+@pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 18, 300, 5000, 70_000])
 def test_places_do_not_depend_on_where_values_differ(n):
     """Numbers are sorted by the first bits in which they differ, and by all where these leave too much."""
     random = np.random.default_rng(n)

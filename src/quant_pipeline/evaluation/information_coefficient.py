@@ -95,7 +95,7 @@ class LabelledRows:
     def coefficients(self, scores: pd.Series) -> pd.DataFrame:
         """Return the `information_coefficients` of scores of these rows."""
         values = scores.to_numpy(dtype=np.float64, na_value=np.nan).take(self._places)
-        pairs, measured = np.empty(len(self._sessions), dtype=np.int64), self._measured
+        bits, pairs, measured = values.view(np.uint64), np.empty(len(self._sessions), dtype=np.int64), self._measured
         found = {name: np.empty(len(self._sessions)) for name in ("ic", "rank_ic")}
 
         def correlate(share: slice) -> None:
@@ -103,7 +103,7 @@ class LabelledRows:
             space = sorting_space(self._longest), work, work.view(np.uint64), distances
             labels = self._labels, measured.distances, measured.measures[share]
             written = pairs[share], found["ic"][share], found["rank_ic"][share]
-            entries.correlate_in_sessions(values, labels, self._starts_of(share), space, *written)
+            entries.correlate_in_sessions(values, bits, labels, self._starts_of(share), space, *written)
 
         map_on_cores(correlate, _shares_of(self._starts))
         days = self._index.levels[0][self._sessions].rename("datetime")

@@ -17,8 +17,9 @@ Codes = npt.NDArray[np.int64]
 
 
 def sorting_space(longest: int) -> tuple[npt.NDArray[Any], ...]:
-    """Return the room in which kernels sort sessions of up to so many rows."""
-    return np.empty((3, longest), dtype=np.uint64), np.empty((8, 256), dtype=np.int64)
+    """Return the room in which kernels sort sessions of up to so many rows, see `kernels.sorting.sort_rows`."""
+    entries, counts = np.empty((3, longest), dtype=np.uint64), np.empty((4, 256), dtype=np.uint64)
+    return entries, counts, np.empty((4, longest), dtype=np.uint32), np.empty((2, longest))
 
 
 class SessionRows:

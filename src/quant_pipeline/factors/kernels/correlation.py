@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from quant_pipeline.factors.kernels.compiling import entry, inner
-from quant_pipeline.factors.kernels.sessions import end_of_equals, place_of, sort_rows
+from quant_pipeline.factors.kernels.sorting import are_any_equal, end_of_equals, sort_rows
 
 SMALLEST_CROSS_SECTION = 3
 """Pairs below which a session has no coefficient."""
@@ -96,14 +96,14 @@ def _divided(cross, squares, label_squares):
 @inner
 def _rank_distances(labels, bits, space, out):
     """Write twice the distance of the rank of each label from their mean; return the sum of the squares of these."""
-    n, order = sort_rows(labels, bits, space)
-    keys, squares, k = space[0][2], 0, 0
+    n, order, ordered = sort_rows(labels, bits, space)
+    squares, k = 0, 0
     while k < n:
-        stop = end_of_equals(order, keys, k, n)
+        stop = end_of_equals(ordered, k, n)
         distance = k + stop - n
         squares += (stop - k) * distance * distance
         for j in range(k, stop):
-            out[place_of(order[j])] = distance
+            out[order[j]] = distance
         k = stop
     return squares
 
@@ -111,17 +111,35 @@ def _rank_distances(labels, bits, space, out):
 @inner
 def _spearman(score, bits, distances, label_squares, space):
     """Correlate the ranks of scores with those of labels, whose distances are known."""
-    n, order = sort_rows(score, bits, space)
-    keys, cross, squares, k = space[0][2], 0, 0, 0
+    n, order, ordered = sort_rows(score, bits, space)
+    cross, squares, k = 0, 0, 0
+    if not are_any_equal(ordered, n):
+        for j in range(n):
+            cross += (2 * j + 1 - n) * int(distances[order[j]])
+        squares, k = n * (n * n - 1) // 3, n
     while k < n:
-        stop = end_of_equals(order, keys, k, n)
+        stop = end_of_equals(ordered, k, n)
         distance, of_labels = k + stop - n, 0
         squares += (stop - k) * distance * distance
         for j in range(k, stop):
-            of_labels += int(distances[place_of(order[j])])
+            of_labels += int(distances[order[j]])
         cross += distance * of_labels
         k = stop
     return _divided(float(cross), float(squares), label_squares)
+
+
+@inner
+def _write_pairs(given, future, score, label):
+    """Write the known scores and their labels, unless all are known; return how many are."""
+    missing, n = 0, np.uint64(0)
+    for i in range(len(given)):
+        missing += given[i] != given[i]
+    if not missing:
+        return len(given)
+    for i in range(len(given)):
+        score[n], label[n] = given[i], future[i]
+        n += np.uint64(given[i] == given[i])
+    return np.int64(n)
 
 
 @entry
@@ -135,7 +153,7 @@ def measure_in_sessions(labels, bits, starts, space, distances, measures):
     starts
         First row of each session and, behind them, the number of rows.
     space
-        As for `rank_in_sessions`, and room for the longest session.
+        As for `sorting.sort_rows`, and room for the longest session.
     distances
         Twice the distances of the ranks of labels from the mean of their session, which are whole; written.
     measures
@@ -150,19 +168,19 @@ def measure_in_sessions(labels, bits, starts, space, distances, measures):
 
 
 @entry
-def correlate_in_sessions(scores, labels, starts, space, pairs, ic, rank_ic):
+def correlate_in_sessions(scores, score_bits, labels, starts, space, pairs, ic, rank_ic):
     """Correlate the known scores of every session with their labels.
 
     Parameters
     ----------
-    scores
-        Score of each label, NaN where missing.
+    scores, score_bits
+        Score of each label, NaN where missing, and the same memory as whole numbers.
     labels
         Labels, and of them distances and measures; see `measure_in_sessions`.
     starts
         As there.
     space
-        As for `rank_in_sessions`; room for three times the longest session, a row each, the same memory as whole
+        As for `sorting.sort_rows`; room for three times the longest session, a row each, the same memory as whole
         numbers; and a row of distances.
     pairs
         Known scores of each session; written.
@@ -175,17 +193,14 @@ def correlate_in_sessions(scores, labels, starts, space, pairs, ic, rank_ic):
     score, label, products = work[0], work[1], work[2]
     for s in range(starts.shape[0] - 1):
         first, last = starts[s], starts[s + 1]
-        given, future, n = scores[first:last], returns[first:last], 0
-        for i in range(len(given)):
-            if given[i] == given[i]:
-                score[n], label[n] = given[i], future[i]
-                n += 1
+        given, future = scores[first:last], returns[first:last]
+        n = _write_pairs(given, future, score, label)
         pairs[s] = n
         if n < SMALLEST_CROSS_SECTION:
             ic[s], rank_ic[s] = np.nan, np.nan
         elif n == len(given):
             ic[s] = _pearson(given, future, measures[s, 0], measures[s, 1], products)
-            rank_ic[s] = _spearman(score[:n], bits[0, :n], distances[first:last], measures[s, 2], sorting)
+            rank_ic[s] = _spearman(given, score_bits[first:last], distances[first:last], measures[s, 2], sorting)
         else:
             mean, squares = _mean_and_squares(label[:n], products)
             ic[s] = _pearson(score[:n], label[:n], mean, squares, products)

@@ -25,7 +25,7 @@ _SINGLE, _DOUBLE, _BITS, _PLACES = (Array(kind, 1) for kind in ("float32", "floa
 _WORDS, _WORD = Array("uint32", 2), Array("uint32", 1)
 CUT_STRIPS = Kernel(f"{_HERE}.rows", "cut_strips", (_TABLE, int, _PLACES, _WORDS))
 REORDER = Kernel(f"{_HERE}.rows", "reorder", (_WORDS, _PLACES, _PLACES, _WORDS, _WORD, _PLACES))
-_SORTING = (Array("uint64", 2), _TABLE)
+_SORTING = (Array("uint64", 2), Array("uint64", 2), _WORDS, _DOUBLES)
 RANK = Kernel(f"{_HERE}.sessions", "rank_in_sessions", (_DOUBLE, _BITS, _PLACES, int, _SORTING, _DOUBLE))
 FILL = Kernel(f"{_HERE}.sessions", "fill_in_sessions", (_SINGLE, Array("uint8", 1), _PLACES))
 SCALE = Kernel(f"{_HERE}.sessions", "scale_in_sessions", (_DOUBLE, _PLACES, int, _DOUBLE, _SINGLE))
@@ -36,7 +36,7 @@ MEASURE = Kernel(
 CORRELATE = Kernel(
     f"{_HERE}.correlation",
     "correlate_in_sessions",
-    (_DOUBLE, (_DOUBLE, _DISTANCES, _DOUBLES), _PLACES, _WORK, _PLACES, _DOUBLE, _DOUBLE),
+    (_DOUBLE, _BITS, (_DOUBLE, _DISTANCES, _DOUBLES), _PLACES, _WORK, _PLACES, _DOUBLE, _DOUBLE),
 )
 LIBRARY = KernelLibrary(
     "factor_kernels", RUN_STAGE, CUT_TILES, CUT_STRIPS, REORDER, RANK, FILL, SCALE, MEASURE, CORRELATE

@@ -13,133 +13,12 @@ import numpy as np
 
 from quant_pipeline.factors.kernels.compiling import entry, inner
 from quant_pipeline.factors.kernels.measures import MAD_TO_DEVIATION
+from quant_pipeline.factors.kernels.sorting import are_any_equal, end_of_equals, sort_rows
 
-_MOVES = 8
-"""Moves for each number up to which insertion is faster than sorting by all bits."""
-_FEW = 2 * _MOVES
-"""Numbers that are inserted at once; they take no more moves than that."""
-_SIGN = np.uint64(1) << np.uint64(63)
-_LOW, _HALF = np.uint64(2**32 - 1), np.uint64(32)
-_BYTE, _EIGHT = np.uint64(255), np.uint64(8)
 _ROUNDING = 1e-12
 """Part of a mean below which a spread is that of equal values."""
 _OF_EACH = 2.0**-52
 """Part of a mean by which it is that of equal values, for each of them: their sum is rounded as often."""
-
-
-@inner
-def _key_of(value, bits):
-    """Turn a number into a key: keys are in the order of the numbers, and equal where these are."""
-    if value == 0.0:  # Of either sign.
-        return _SIGN
-    return ~bits if bits & _SIGN else bits | _SIGN
-
-
-@inner
-def _sort_by_bytes(entries, half, n, lowest, counts):
-    """Sort by radix, by the bytes from one upwards; return the half of the entries that has the order."""
-    digits = counts[lowest:]
-    for digit in range(8 - lowest):
-        for byte in range(256):
-            digits[digit, byte] = 0
-    given = entries[half]
-    for k in range(n):
-        rest = given[k] >> (_EIGHT * np.uint64(lowest))
-        for digit in range(8 - lowest):
-            digits[digit, rest & _BYTE] += 1
-            rest >>= _EIGHT
-    for digit in range(8 - lowest):
-        given, written, places = entries[half], entries[1 - half], digits[digit]
-        shift = _EIGHT * np.uint64(lowest + digit)
-        # Where all have the same digit, they are sorted by it.
-        if places[(given[0] >> shift) & _BYTE] == n:
-            continue
-        before = 0
-        for byte in range(256):
-            count = places[byte]
-            places[byte] = before
-            before += count
-        for k in range(n):
-            byte = (given[k] >> shift) & _BYTE
-            written[places[byte]] = given[k]
-            places[byte] += 1
-        half = 1 - half
-    return half
-
-
-@inner
-def _is_after(one, other, keys):
-    """Whether the key of an entry is larger than that of another."""
-    if one >> _HALF != other >> _HALF:
-        return one > other
-    return keys[one & _LOW] > keys[other & _LOW]
-
-
-@inner
-def _insert(entries, n, keys):
-    """Sort entries that nearly are, by insertion; return whether few moves were enough for all of them."""
-    left = _MOVES * n
-    for k in range(1, n):
-        entry, j = entries[k], k
-        while j > 0 and _is_after(entries[j - 1], entry, keys):
-            entries[j] = entries[j - 1]
-            j -= 1
-        entries[j] = entry
-        left -= k - j
-        if left < 0:
-            return False
-    return True
-
-
-@inner
-def sort_rows(values, bits, space):
-    """Sort the known ones of some values; return how many, and the entries in order.
-
-    An entry is a place among the rows behind 32 bits of the key of its value, from the highest one in which any two of
-    them differ. Sorted by 24 of these, nearly all numbers of a session are in their place.
-    """
-    entries, counts = space
-    places, keys = entries[0], entries[2]
-    n, differing, one = 0, np.uint64(0), np.uint64(0)
-    for i in range(len(values)):
-        if values[i] == values[i]:
-            key = _key_of(values[i], bits[i])
-            one = key if n == 0 else one
-            keys[i], places[n] = key, np.uint64(i)
-            differing |= key ^ one
-            n += 1
-    above = np.uint64(0)
-    while above < np.uint64(63) and not differing >> (np.uint64(63) - above):
-        above += np.uint64(1)
-    for k in range(n):
-        place = places[k]
-        places[k] = ((keys[place] << above) & ~_LOW) | place
-    half = _sort_by_bytes(entries, 0, n, 5, counts) if n > _FEW else 0
-    if not _insert(entries[half], n, keys):
-        for k in range(n):
-            place = entries[half, k] & _LOW
-            entries[half, k] = (keys[place] << _HALF) | place
-        half = _sort_by_bytes(entries, half, n, 4, counts)
-        for k in range(n):
-            place = entries[half, k] & _LOW
-            entries[half, k] = (keys[place] & ~_LOW) | place
-        half = _sort_by_bytes(entries, half, n, 4, counts)
-    return n, entries[half]
-
-
-@inner
-def end_of_equals(order, keys, k, n):
-    """Return where the entries end whose value is that of the k-th."""
-    entry, stop = order[k], k + 1
-    while stop < n and order[stop] >> _HALF == entry >> _HALF and keys[order[stop] & _LOW] == keys[entry & _LOW]:
-        stop += 1
-    return stop
-
-
-@inner
-def place_of(entry):
-    """Return the place of an entry among the rows."""
-    return entry & _LOW
 
 
 @entry
@@ -155,25 +34,28 @@ def rank_in_sessions(values, bits, starts, as_share, space, out):
     as_share
         Whether (0 or 1) to divide ranks by the number of known values of the session.
     space
-        Entries and keys ``(3, rows of the longest session)``, and counts ``(8, 256)``.
+        See `sorting.sort_rows`.
     out
         Ranks; missing where the value is.
     """
-    entries = space[0]
     for s in range(starts.shape[0] - 1):
         first, last = starts[s], starts[s + 1]
         ranks = out[first:last]
         for i in range(len(ranks)):
             ranks[i] = np.nan
-        n, order = sort_rows(values[first:last], bits[first:last], space)
+        n, order, ordered = sort_rows(values[first:last], bits[first:last], space)
         k = 0
+        if not are_any_equal(ordered, n):
+            for j in range(n):
+                ranks[order[j]] = (j + 1.0) / n if as_share else j + 1.0
+            k = n
         while k < n:
-            stop = end_of_equals(order, entries[2], k, n)
+            stop = end_of_equals(ordered, k, n)
             rank = (k + 1 + stop) / 2.0
             if as_share:
                 rank /= n
             for j in range(k, stop):
-                ranks[place_of(order[j])] = rank
+                ranks[order[j]] = rank
             k = stop
 
 
