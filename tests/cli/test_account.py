@@ -281,6 +281,19 @@ def test_backup_restores_a_lost_ledger_and_keeps_what_was_there(run, project, le
     assert f"{number} events, the chain is whole" in run("verify")
 
 
+def test_a_ledger_is_copied_and_brought_back_whatever_day_stands_in_the_catalog(run, project, ledger):
+    (project.project_path / "conf/local").mkdir(exist_ok=True)
+    entry = {"type": "quant_pipeline.datasets.point_in_time.PointInTimeTable", "filepath": "odd", "as_of": "2020-01-02"}
+    odd = project.project_path / "conf/local/catalog_odd.yml"
+    odd.write_text(yaml.safe_dump({"odd": entry}))
+    number = ledger.verify()
+    assert "and the session of this run is" in run("show", fails=True)
+    assert f"{number} events" in run("backup", "copy.sqlite")
+    ledger.engine.dispose()
+    assert f"restored {number} events" in run("restore", "copy.sqlite", "--yes")
+    assert f"{number} events, the chain is whole" in run("verify")
+
+
 def test_restore_discards_newer_events_only_when_it_is_said(run, project, ledger):
     run("backup", "copy.sqlite")
     number = ledger.verify()

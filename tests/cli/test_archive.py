@@ -65,6 +65,19 @@ def test_old_sessions_go_and_come_back(project):
     assert files(project) == before
 
 
+@pytest.mark.parametrize("key", ["as_of", "before"])
+def test_a_day_in_the_catalog_of_any_account_keeps_nothing_from_the_archive(project, key):
+    scaffold_environment(project / "conf", "hand", "sim")
+    entry = {"type": "quant_pipeline.datasets.point_in_time.PointInTimeTable", "filepath": "odd", key: "2024-01-04"}
+    for environment in ("sim", "hand"):
+        (project / f"conf/{environment}/catalog_odd.yml").write_text(
+            yaml.safe_dump({"odd": {**entry, "metadata": {"keep": "always"}}})
+        )
+    for command in ("--keep 10", "restore", "restore --runs"):
+        done = call(f"kedro archive {command}", project)
+        assert done.exit_code == 0, done.output
+
+
 def test_the_documented_steps_from_the_first_to_the_last(project):
     earlier = np.arange("2023-04-26", "2024-01-01", dtype="datetime64[D]")
     for session in earlier:

@@ -137,6 +137,9 @@ def test_a_dataset_that_is_cut_at_another_session_is_refused(conf, key, written)
     emergency = ProjectConfigLoader(str(conf), "sim", base_env="base", default_run_env="sim")
     emergency.reduces_risk = True
     assert str(emergency["catalog"]["bars"][key]) == written
+    of_none = ProjectConfigLoader(str(conf), "sim", base_env="base", default_run_env="sim")
+    of_none.is_of_session = False
+    assert str(of_none["catalog"]["bars"][key]) == written
     for same in ("2024-06-28", "20240628", "2024-06-28 00:00:00", "${globals:as_of}"):
         file.write_text(CATALOG.format(key=key, written=same))
         assert ProjectConfigLoader(str(conf), "sim", base_env="base", default_run_env="sim")["catalog"]
@@ -155,6 +158,15 @@ def test_a_command_that_reduces_risk_goes_on_with_the_session_of_the_account(con
     assert loader["parameters"] == session
     (said,) = {record.getMessage() for record in caplog.records}
     assert "`as_of` of conf/" in said
+
+
+def test_a_command_that_stands_for_no_session_has_the_parameters_as_they_are(conf, caplog):
+    (conf / "sim/globals.yml").write_text("as_of: 2025-01-03\n")
+    (conf / "local/parameters.yml").write_text("as_of: 2024-03-28\n")
+    loader = ProjectConfigLoader(str(conf), "sim", base_env="base", default_run_env="sim")
+    loader.is_of_session = False
+    assert str(loader["parameters"]["as_of"]) == "2024-03-28"
+    assert caplog.records == []
 
 
 def test_a_session_that_is_no_day_leaves_the_catalog(conf):

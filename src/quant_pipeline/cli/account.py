@@ -54,7 +54,7 @@ def verify(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
     """Hash the whole ledger again and recompute the account from it."""
     from quant_pipeline.cli.opened_account import open_account
 
-    with open_account(metadata, env, params) as opened:
+    with open_account(metadata, env, params, of_session=False) as opened:
         number = opened.ledger.verify()
         if not number:
             click.echo(f"{opened.name}: an empty account, nothing has been booked yet")

@@ -34,7 +34,7 @@ def backup(metadata: Place, file: Path | None, env: str | None, params: dict[str
     from quant_pipeline.cli.opened_account import open_account
     from quant_pipeline.trading.ledger.backup import back_up
 
-    with open_account(metadata, env, params) as opened:
+    with open_account(metadata, env, params, of_session=False) as opened:
         if not opened.events:
             raise AccountError(f"'{opened.name}' has no events yet; there is nothing to back up")
         made = back_up(opened.ledger.open(), file or _dated(opened, DEFAULT_FOLDER, "ledger-{}.sqlite"))
@@ -57,7 +57,7 @@ def restore(
     from quant_pipeline.project.hooks.storage import LOCK
     from quant_pipeline.trading.ledger import backup as backups
 
-    with open_account(metadata, env, params) as opened:
+    with open_account(metadata, env, params, of_session=False) as opened:
         ledger, found = _ledger_file(opened), backups.read_backup(file)
         _require_same_account(opened, found)
         with locked(ledger.parent / LOCK, f"the account '{opened.name}'"):

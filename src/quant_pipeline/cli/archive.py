@@ -160,7 +160,7 @@ def _opened(metadata: Place, env: str | None) -> Iterator[OpenedProject]:
     from quant_pipeline.project.archive.retention import SESSION
     from quant_pipeline.project.hooks.storage import LOCK
 
-    with open_project(metadata, env, {"as_of": SESSION}) as opened, ExitStack() as held:
+    with open_project(metadata, env, {"as_of": SESSION}, of_session=False) as opened, ExitStack() as held:
         names = opened.configuration["globals"]
         for kind in KINDS:
             folder = _folder_of(opened, kind)
@@ -203,7 +203,7 @@ def _plans_of_market(metadata: Place, opened: OpenedProject) -> list[tuple[str, 
 
     market, found = _folder_of(opened, "market").resolve(), []
     for environment in environments_in(configuration_folder(metadata)):
-        with open_project(metadata, environment, logs=False) as other:
+        with open_project(metadata, environment, logs=False, of_session=False) as other:
             if _folder_of(other, "market").resolve() != market:
                 continue
             plans = [event for event in other.catalog.load("ledger_as_found") if event.kind == EventKind.PLAN_RECORDED]
@@ -274,7 +274,7 @@ def _restore_runs(metadata: Place, env: str | None) -> None:
     from quant_pipeline.cli.opened_project import open_project
     from quant_pipeline.tracking.old_runs import client_of, restore_runs
 
-    with open_project(metadata, env) as opened:
+    with open_project(metadata, env, of_session=False) as opened:
         client = client_of(opened.configuration["mlflow"], opened.configuration.project)
         click.echo(f"brought back: {restore_runs(client)} runs of MLflow")
 

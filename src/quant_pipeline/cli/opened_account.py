@@ -194,13 +194,15 @@ class Opened:
 
 
 @contextmanager
-def open_account(place: Place, env: str | None, params: dict[str, Any], reduces_risk: bool = False) -> Iterator[Opened]:
+def open_account(
+    place: Place, env: str | None, params: dict[str, Any], reduces_risk: bool = False, of_session: bool = True
+) -> Iterator[Opened]:
     """Open the account of an environment; its ledger and its broker are opened when they are needed.
 
     A command that only reduces risk, ``reduces_risk``, goes on where the session of the configuration is no day or is
-    contradicted.
+    contradicted, and one that stands for no session is not compared with any, see `open_project`.
     """
-    with open_project(place, env, params, reduces_risk=reduces_risk) as project:
+    with open_project(place, env, params, reduces_risk=reduces_risk, of_session=of_session) as project:
         yield Opened(project)
 
 

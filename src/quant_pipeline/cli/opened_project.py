@@ -62,6 +62,7 @@ def open_project(
     params: dict[str, Any] | None = None,
     logs: bool = True,
     reduces_risk: bool = False,
+    of_session: bool = True,
 ) -> Iterator[OpenedProject]:
     """Open the configuration of an environment.
 
@@ -77,6 +78,9 @@ def open_project(
         Whether logs are written.
     reduces_risk
         Whether the command only reduces the risk of an account, see `ProjectConfigLoader.reduces_risk`.
+    of_session
+        Whether the command stands for a session; one that does not, such as a backup, is kept from nothing by a file
+        that names another one.
     """
     env = env or os.getenv("KEDRO_ENV")
     folder = configuration_folder(place)
@@ -84,5 +88,5 @@ def open_project(
         if logs:
             log_to_file(place.project_path, env)
         configuration = ProjectConfigLoader(str(folder), env, runtime_params=params or {}, **LOADER_OPTIONS)
-        configuration.reduces_risk = reduces_risk
+        configuration.reduces_risk, configuration.is_of_session = reduces_risk, of_session
         yield OpenedProject(configuration, catalog_of(configuration))

@@ -215,7 +215,7 @@ class LiveAccount:
         """Let the account send exits only, unless it is as strict already; return whether that is recorded."""
         params = {**self.params, "as_of": f"{self.latest_closed(now):%Y-%m-%d}"}
         try:
-            with open_account(self.place, self.opened.environment, params) as opened:
+            with open_account(self.place, self.opened.environment, params, reduces_risk=True) as opened:
                 if opened.book.trading_state is TradingState.ACTIVE:
                     opened.change_state(TradingState.REDUCING, "LIVE_TASK_FAILED", message)
         except (QuantPipelineError, sa.exc.SQLAlchemyError, OSError) as error:

@@ -71,6 +71,8 @@ class ProjectConfigLoader(ConfigurationFiles):
         """Names that conf/local sets although the account, which trades real money, takes them from its own files."""
         self.reduces_risk = False
         """Whether who asks only reduces risk, from which no session that is wrong or contradicted keeps it."""
+        self.is_of_session = True
+        """Whether who asks stands for a session, with which days of the files are compared."""
         self.market_facts: dict[str, Any] = {}
         """What `market_files` found in the folders of this configuration."""
         self.as_written: dict[str, dict[str, Any]] = {}
@@ -193,10 +195,12 @@ class ProjectConfigLoader(ConfigurationFiles):
     def _at_session(self, parameters: dict[str, Any], session: str | None) -> dict[str, Any]:
         if self.reduces_risk:
             return take_session(parameters, session, self.place_of)
-        return parameters if session is None else require_session(parameters, session, self.place_of)
+        if session is None or not self.is_of_session:
+            return parameters
+        return require_session(parameters, session, self.place_of)
 
     def _refuse_other_sessions(self, catalog: dict[str, Any]) -> None:
-        if self.reduces_risk:
+        if self.reduces_risk or not self.is_of_session:
             return
         try:
             session = self.session
