@@ -108,6 +108,41 @@ def test_columns_and_blocks_of_rows_give_the_trees_of_one_array(sessions, instru
     assert fitted.booster.num_trees() == 4
 
 
+def test_factors_that_lightgbm_bundles_are_filled_row_by_row():
+    """Two flags meet in some rows, in which the later factor stays: not the one whose thread comes last."""
+    index = pd.MultiIndex.from_product([pd.bdate_range("2020-01-01", periods=60), range(1000)])
+    index.names = ["datetime", "instrument"]
+    random = np.random.default_rng(8)
+    flags = np.zeros((len(index), 2), dtype=np.float32)
+    order = random.permutation(len(index)).reshape(2, -1)
+    for place in (0, 1):
+        flags[order[place, :10_000], place] = 1.0
+    flags[order[:, -2:].ravel()] = 1.0
+    labels = (flags @ [1, -1] + random.normal(size=len(index))).astype("float32")
+    labels[order[:, -2:].ravel()] += 100
+    rows = np.split(np.arange(len(index)), [50_000])
+    train, valid = (Samples(pd.DataFrame(flags, index).rename(columns=str), each, labels[each]) for each in rows)
+    hyper = LightGBMHyper(rounds=4, min_data_in_leaf=1, feature_fraction=1.0, bagging_fraction=1.0, threads=2)
+    fitted = fit_trees(train, valid, hyper, seed=3).booster
+    by_row = {"objective": "regression", "force_col_wise": False, "force_row_wise": True, "num_threads": 1}
+    data = lightgbm.Dataset(flags[rows[0]], train.labels)
+    expected = lightgbm.train(tree_parameters(hyper, seed=3) | by_row, data, num_boost_round=fitted.num_trees())
+    assert _trees(fitted) == _trees(expected)
+
+
+@pytest.mark.parametrize(
+    ("share", "could_be"), [((0.0, 0.0), False), ((0.4, 0.5), False), ((0.5, 0.5), True), ((0.99, 0.01), True)]
+)
+@pytest.mark.parametrize("value", [0.0, 1e-40, 3.0, np.nan])
+def test_factors_that_have_one_value_in_most_rows_could_be_bundled(share, could_be, value):
+    random = np.random.default_rng(8)
+    values = random.normal(size=(4, 30_000)).astype("float32")
+    values[2:] = [[np.nan], [2.0]]  # Constant ones are not.
+    for column, each in zip(values, share, strict=False):
+        column[: round(each * len(column))] = value
+    assert gbdt._could_be_bundled(values) == could_be
+
+
 def test_trials_of_other_leaves_share_bins_and_give_the_trees_of_bins_of_their_own(samples, monkeypatch):
     """Also where a factor is there that a leaf of one of the sizes cannot divide."""
     flag = samples["train"].panel.assign(flag=np.float32(0))
