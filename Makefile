@@ -87,7 +87,7 @@ bench: $(INSTALLED)  ## Time and peak memory of every stage
 	$(BIN)/python benchmarks/stages.py
 
 bench-training: $(INSTALLED)  ## Time of an epoch, data feeding and memory against Qlib's networks
-	OMP_WAIT_POLICY=passive $(BIN)/python benchmarks/training.py
+	OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=1000 $(BIN)/python benchmarks/training.py
 
 bench-backtest: $(INSTALLED)  ## Exact backtests against Qlib's, and every combination of 12 and 20 models
 	$(BIN)/python benchmarks/backtest.py
