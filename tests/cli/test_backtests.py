@@ -6,6 +6,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from quant_pipeline.cli.stored_backtests import facts_of
+from quant_pipeline.common.exceptions import ConfigurationError
+from tests.helpers.damaged_json import DAMAGED_JSON
+
 OWN = "data/accounts/sim/08_reporting/backtest"
 
 
@@ -113,3 +117,10 @@ def test_the_report_does_not_show_a_backtest_of_former_parameters(project):
     assert "Decided at the close of each Monday, executed at the next open" in page.read_text()
     positions = pd.read_parquet(project.path / OWN / "positions.parquet")
     assert positions.groupby("date")["instrument"].nunique().max() <= 4
+
+
+@pytest.mark.parametrize("text", DAMAGED_JSON.values(), ids=DAMAGED_JSON)
+def test_damaged_facts_of_a_stored_backtest_are_named(tmp_path, text):
+    (tmp_path / "facts.json").write_bytes(text)
+    with pytest.raises(ConfigurationError, match=r"facts\.json cannot be read: .*\. Run that backtest again\.$"):
+        facts_of(tmp_path)

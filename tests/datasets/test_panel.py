@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from kedro.io import DatasetError
 
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.datasets import panel as panel_module
 from quant_pipeline.datasets.panel import MANIFEST, YearlyPanel
+from tests.helpers.damaged_json import DAMAGED_JSON
 from tests.helpers.two_names import panel
 
 
@@ -350,3 +352,16 @@ def test_instruments_that_come_and_go_are_told_apart(tmp_path):
     read = YearlyPanel(str(tmp_path)).load()
     pd.testing.assert_frame_equal(read, written)
     assert list(read.index.levels[1]) == ["AAA", "BBB", "ZZZ"]
+
+
+@pytest.mark.parametrize("text", DAMAGED_JSON.values(), ids=DAMAGED_JSON)
+def test_a_panel_whose_manifest_is_damaged_is_not_complete_and_is_written_again(tmp_path, text):
+    dataset, written = YearlyPanel(str(tmp_path)), panel(["2019-12-31"])
+    dataset.save(written)
+    for damage in (text, b'{"2019.parquet": 5}'):
+        (tmp_path / MANIFEST).write_bytes(damage)
+        assert not dataset.exists()
+        with pytest.raises(DatasetError, match=r"is not complete: .* Run the stage that writes it"):
+            dataset.load()
+    dataset.save(written)
+    pd.testing.assert_frame_equal(dataset.load(), written)

@@ -4,14 +4,16 @@ import json
 import os
 
 import pandas as pd
+import pytest
 
-from quant_pipeline.live.board import METRICS, STATUS, Board, Seen
+from quant_pipeline.live.board import METRICS, STATUS, Board, Seen, read_status
 from quant_pipeline.live.journal import Journal
-from quant_pipeline.live.market_data.files import WATCH_FILE
+from quant_pipeline.live.market_data.files import SCORES_FILE, WATCH_FILE, best_scores, read_watch
 from quant_pipeline.live.notifications.dispatcher import Dispatcher
 from quant_pipeline.live.notifications.messages import HIDDEN
 from quant_pipeline.live.parameters import NotificationParameters
 from quant_pipeline.live.status import describe
+from tests.helpers.damaged_json import DAMAGED_JSON
 
 NOW = pd.Timestamp("2025-01-02 21:20", tz="UTC")
 SECRET = "s3cr3t-T0ken"
@@ -53,3 +55,18 @@ def test_a_secret_that_looks_different_in_json_stands_in_no_file_either(tmp_path
     board.write(Seen(NOW, "working", None, "", f"key {secret} refused", None), journal,
                 Dispatcher([], NotificationParameters()))  # fmt: skip
     assert json.loads((tmp_path / STATUS).read_text())["progress"] == f"key {HIDDEN} refused"
+
+
+@pytest.mark.parametrize("text", DAMAGED_JSON.values(), ids=DAMAGED_JSON)
+def test_files_beside_the_journal_that_are_damaged_say_nothing(tmp_path, text):
+    for name in (STATUS, WATCH_FILE, SCORES_FILE):
+        (tmp_path / name).write_bytes(text)
+    assert (read_status(tmp_path), read_watch(tmp_path), best_scores(tmp_path, "2025-01-02", 5)) == ({}, {}, None)
+
+
+@pytest.mark.parametrize(
+    "models", [None, [], {"ridge": 5}, {"ridge": {"scores": [1]}}, {"ridge": {"scores": {"A": 1, "B": "x"}}}]
+)
+def test_live_scores_of_another_form_are_none(tmp_path, models):
+    (tmp_path / SCORES_FILE).write_text(json.dumps({"session": "2025-01-02", "at": "noon", "models": models}))
+    assert best_scores(tmp_path, "2025-01-02", 5) is None

@@ -8,6 +8,7 @@ import pytest
 
 from quant_pipeline.common.exceptions import StorageError
 from quant_pipeline.live.journal import Journal, read_journal
+from tests.helpers.damaged_json import DAMAGED_JSON
 
 AT = pd.Timestamp("2025-01-02 21:20", tz="UTC")
 
@@ -132,3 +133,12 @@ def test_settled_tasks_are_forgotten_a_month_behind_what_is_owed(file):
     assert journal.state.settled
     journal.state.forget_before(AT + pd.Timedelta(days=40))
     assert not journal.state.settled
+
+
+@pytest.mark.parametrize("text", DAMAGED_JSON.values(), ids=DAMAGED_JSON)
+def test_a_damaged_line_is_named_with_what_to_do(file, text):
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(text + b"\n")
+    for read in (Journal, read_journal):
+        with pytest.raises(StorageError, match=r"^line 1 of .* is none of a journal\. Move the file aside"):
+            read(file)

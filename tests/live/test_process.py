@@ -229,6 +229,19 @@ def test_an_account_that_cannot_be_set_to_reducing_at_once_is_set_later_and_once
     assert [line["task"] for line in live.of("note") if line["what"] == "reduced"] == ["daily 2025-01-02"]
 
 
+def test_an_account_is_set_to_reducing_whatever_day_stands_in_the_catalog(scripted):
+    live = scripted("sim", CLOSED)
+    odd = live.account.place.project_path / "conf/sim/catalog_odd.yml"
+    odd.write_text(
+        "odd: {type: quant_pipeline.datasets.point_in_time.PointInTimeTable, filepath: odd, as_of: 2020-01-02}\n"
+    )
+    try:
+        assert live.account.reduce("it fails", pd.Timestamp("2025-01-02 22:00", tz="UTC"))
+    finally:
+        odd.unlink()
+    assert AccountOrders.of(live.account.opened.ledger.open().events()).trading_state is TradingState.REDUCING
+
+
 def test_an_execution_that_a_clock_which_was_ahead_has_missed_is_done_when_the_clock_is_set(scripted):
     scripted("paper", CLOSED, sessions=1).run()
     live = scripted("paper", "2025-01-03 16:30")

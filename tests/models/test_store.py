@@ -3,12 +3,14 @@
 import json
 
 import pytest
+from kedro.io import DatasetError
 
 from quant_pipeline.common.exceptions import ModelError
-from quant_pipeline.datasets.bundle import BundlesByWindow, Champions, ModelBundles
-from quant_pipeline.models.bundle import read_bundle, write_bundle
+from quant_pipeline.datasets.bundle import BundlesByWindow, Champions, MeasuresByVersion, ModelBundles
+from quant_pipeline.models.bundle import MANIFEST, read_bundle, write_bundle
 from quant_pipeline.models.store import BundleStore
 from quant_pipeline.models.training import train_bundle
+from tests.helpers.damaged_json import DAMAGED_JSON
 from tests.helpers.other_process import other_process
 
 
@@ -203,3 +205,24 @@ def test_windows_in_a_bucket_are_kept_and_found(bundles, bucket):
         "2023": first.identity, "2024": second.identity
     }  # fmt: skip
     assert found.get("2025") is None
+
+
+@pytest.mark.parametrize("text", DAMAGED_JSON.values(), ids=DAMAGED_JSON)
+def test_damaged_files_of_a_store_are_named_with_what_to_do(bundles, tmp_path, text):
+    store = BundleStore(tmp_path)
+    store.add(bundles[0], promote=True)
+    (store.folder_of("champion") / MANIFEST).write_bytes(text)
+    for read in (store.description, store.facts, store.read):
+        with pytest.raises(ModelError, match=r"^\S*manifest\.json .*; train the model again$"):
+            read("champion")
+    (tmp_path / "measures").mkdir()
+    (tmp_path / "measures/0123.json").write_bytes(text)
+    with pytest.raises(DatasetError, match=r"0123\.json cannot be read: .*; restore it from a backup, or remove it"):
+        MeasuresByVersion(str(tmp_path / "measures")).load()
+    (tmp_path / "aliases.json").write_bytes(text)
+    with pytest.raises(ModelError, match=r"^\S*aliases\.json is damaged .*; restore it from a backup, or remove it"):
+        _ = store.aliases
+    # It is written again by the next training.
+    (tmp_path / "aliases.json").unlink()
+    store.add(bundles[0], promote=True)
+    assert store.facts("champion") == bundles[0].facts

@@ -8,6 +8,7 @@ from quant_pipeline.market.price_adjustment import adjust_bars
 from quant_pipeline.models.inference import InferenceEngine
 from quant_pipeline.models.live_scores import LiveScorer
 from quant_pipeline.models.store import BundleStore
+from quant_pipeline.pipelines.reporting.measures import live_scores_table
 from tests.helpers.whole_path import AS_OF, MODELS
 
 TODAY = pd.Timestamp(AS_OF)
@@ -78,3 +79,8 @@ def test_before_the_first_bar_there_is_no_score(clean_run, tables, tmp_path):
     engine = engine_of(clean_run("ridge_alpha158.bundle@candidate"), tmp_path)
     with pytest.raises(StaleDataError, match="no bar of 2023-12-29 has arrived yet; wait"):
         LiveScorer(engine, *before(tables)).score(TODAY, today_of(tables[0]).iloc[:0])
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "[" * 100_000])
+def test_live_scores_that_cannot_be_read_are_left_out_of_the_report(text):
+    assert live_scores_table(text, pd.Timestamp("2025-01-02")).empty

@@ -13,6 +13,7 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
+from quant_pipeline.common.exceptions import StorageError
 from quant_pipeline.common.openmp import LOOKS, WAIT_POLICY, let_waiting_threads_sleep
 from quant_pipeline.common.processes import birth_of, this_machine
 from quant_pipeline.service.jobs.table import ENDED, JobKey, JobState, JobTable
@@ -20,6 +21,7 @@ from quant_pipeline.service.jobs.worker import JobSetting, outcome_of, patiently
 from quant_pipeline.service.problems import Refused
 from quant_pipeline.service.results import ResultStore
 from quant_pipeline.testing.job_kills import NAME, open_runner, rehearse
+from tests.helpers.damaged_json import DAMAGED_JSON
 from tests.helpers.job_desk import KNOWN, ask, children_of, desk, desk_of, starts, until
 from tests.helpers.project import PROJECT
 from tests.helpers.servers import running_postgres
@@ -319,3 +321,12 @@ def test_a_database_that_is_away_for_minutes_loses_no_job(monkeypatch):
     with pytest.raises(sa.exc.OperationalError):
         patiently(change)
     assert now[0] < 1200
+
+
+@pytest.mark.parametrize("text", DAMAGED_JSON.values(), ids=DAMAGED_JSON)
+def test_a_damaged_setting_of_a_job_is_named(tmp_path, text):
+    JobSetting("a", "", "", "sim", {}, "", 1, None, None, 1).write(tmp_path)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(text)
+    with pytest.raises(StorageError, match=r" cannot be read: .*\. Ask for the job again\.$"):
+        JobSetting.read(tmp_path)

@@ -6,9 +6,11 @@ import time
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from quant_pipeline.service.answers import rows_of, session_of
 from quant_pipeline.service.results import SPARED, ResultStore
+from tests.helpers.damaged_json import DAMAGED_JSON
 
 
 def test_documents_make_room_too_and_what_was_used_just_now_stays(tmp_path):
@@ -41,3 +43,12 @@ def test_a_table_is_of_its_own_newest_session():
     assert session_of(pd.DataFrame({"datetime": days, "a": [1, 2]})) == "2024-12-31"
     assert session_of(pd.DataFrame({"a": [1, 2]})) is None
     assert session_of(pd.DataFrame({"date": days[:0]})) is None
+
+
+@pytest.mark.parametrize("text", DAMAGED_JSON.values(), ids=DAMAGED_JSON)
+def test_a_damaged_document_is_not_kept_and_is_made_again(tmp_path, text):
+    store = ResultStore(tmp_path, 10.0)
+    (tmp_path / f"{'0' * 32}.json").write_bytes(text)
+    assert store.document("0" * 32) is None
+    store.put_document("0" * 32, {"a": 1})
+    assert store.document("0" * 32) == {"a": 1}

@@ -8,6 +8,7 @@ import pytest
 
 from quant_pipeline.trading.broker_records import LastTrade
 from quant_pipeline.trading.market_snapshot import MarketSnapshot
+from tests.helpers.damaged_json import DAMAGED_JSON
 
 TRADE = LastTrade(Decimal("10.05"), pd.Timestamp("2025-03-03 15:00:00.123456", tz="UTC"))
 
@@ -31,3 +32,9 @@ def test_what_cannot_be_read_is_nothing(tmp_path, text):
     (tmp_path / "market.json").write_text(text)
     assert MarketSnapshot.read(tmp_path / "market.json") == MarketSnapshot()
     assert MarketSnapshot.read(None) == MarketSnapshot()
+
+
+@pytest.mark.parametrize("text", DAMAGED_JSON.values(), ids=DAMAGED_JSON)
+def test_what_is_damaged_is_nothing(tmp_path, text):
+    (tmp_path / "market.json").write_bytes(text)
+    assert MarketSnapshot.read(tmp_path / "market.json") == MarketSnapshot()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -10,6 +9,7 @@ import click
 from quant_pipeline.cli.options import ProjectGroup, TypedPath
 from quant_pipeline.cli.sessions import Place
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.json_files import read_json
 
 NEEDED = {"session", "execution_session", "sources", "files", "rows_sha256"}
 """What a manifest has to state."""
@@ -37,10 +37,10 @@ def verify(metadata: Place, file: Path, manifest: Path | None) -> None:
     if not place.is_file():
         raise ConfigurationError(f"there is no {MANIFEST} beside {file.name}; name it with --manifest")
     try:
-        stated = json.loads(place.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        stated = read_json(place)
+    except ValueError as error:
         raise ConfigurationError(f"{place} is no manifest: {error}; ask for it again") from error
-    if not isinstance(stated, dict) or not stated.keys() >= NEEDED:
+    if not stated.keys() >= NEEDED:
         raise ConfigurationError(f"{place} is no manifest of a ranking; ask for it again")
     if not is_unchanged(file, stated):
         raise click.ClickException(f"{file.name} is not the file that was written: its hash differs from {place.name}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.json_files import read_json
 from quant_pipeline.common.places import path_here
 from quant_pipeline.project.backtest_folder import CALLED
 
@@ -50,9 +50,18 @@ def folder_of(name: str, folders: dict[str, Path]) -> Path:
 
 
 def facts_of(folder: Path) -> dict[str, Any]:
-    """Return what a stored backtest says of itself: ``hash``, ``parameters``, ``bundles``."""
-    facts: dict[str, Any] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
-    return facts
+    """Return what a stored backtest says of itself: ``hash``, ``parameters``, ``bundles``.
+
+    Raises
+    ------
+    ConfigurationError
+        When that cannot be read.
+    """
+    file = folder / "facts.json"
+    try:
+        return read_json(file)
+    except ValueError as error:
+        raise ConfigurationError(f"{file} cannot be read: {error}. Run that backtest again.") from error
 
 
 def read_backtest(name: str, folders: dict[str, Path]) -> StoredBacktest:

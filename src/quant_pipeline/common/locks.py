@@ -19,6 +19,7 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from quant_pipeline.common.exceptions import BusyError
+from quant_pipeline.common.json_files import parse_json
 
 logger = logging.getLogger(__name__)
 
@@ -100,9 +101,9 @@ def _acquire(file: TextIOWrapper, what: str, kind: int, patience: float, on_wait
 
 def _holder(file: TextIOWrapper) -> str:
     try:
-        holder = json.loads(_read(file))
+        holder = parse_json(_read(file))
         return f"process {holder['pid']} (`{holder['command']}`, since {holder['since']})"
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         return "another process"
 
 

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from quant_pipeline.common.atomic import replacing_file, write_text
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.json_files import read_json
 from quant_pipeline.common.secret_names import without_secrets
 
 if TYPE_CHECKING:
@@ -248,10 +249,9 @@ class Place:
 
     def _read_note(self, name: str) -> dict[str, Any] | None:
         try:
-            noted: dict[str, Any] = json.loads(self._note_of(name).read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError, RecursionError):
+            return read_json(self._note_of(name))
+        except (FileNotFoundError, ValueError):
             return None
-        return noted
 
     def _note(self, name: str, version: str) -> None:
         write_text(self._note_of(name), json.dumps({"version": version, "here": _stamp(self._copy(name))}))

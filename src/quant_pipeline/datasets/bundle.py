@@ -11,10 +11,11 @@ from kedro_datasets._typing import JSONPreview
 
 from quant_pipeline.common.atomic import write_text
 from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.common.json_files import read_json
 from quant_pipeline.common.places import Place
 from quant_pipeline.datasets.previews import preview_facts
 from quant_pipeline.models.bundle import MANIFEST, BundleFacts, ModelBundle, read_bundle, write_bundle
-from quant_pipeline.models.store import ALIASES, BundleStore, Role
+from quant_pipeline.models.store import ALIASES, BundleStore, Role, read_description
 
 logger = logging.getLogger(__name__)
 
@@ -128,8 +129,14 @@ class MeasuresByVersion(AbstractDataset[dict[str, Measures], dict[str, Measures]
         self.metadata = metadata
 
     def load(self) -> dict[str, Measures]:
-        """Read the measures of all versions, by identity; none before the first training."""
-        return {file.stem: json.loads(file.read_text()) for file in self._files()}
+        """Read the measures of all versions, by identity; none before the first training.
+
+        Raises
+        ------
+        ModelError
+            When a file is damaged.
+        """
+        return {file.stem: _read_measures(file) for file in self._files()}
 
     def save(self, data: dict[str, Measures]) -> None:
         """Write the measures of the given versions."""
@@ -253,10 +260,20 @@ class BundlesByWindow(AbstractDataset[dict[str, ModelBundle], StoredBundles]):
     def preview(self) -> JSONPreview:
         """Bundles by window, for kedro-viz."""
         manifests = {window: (self._place / window / MANIFEST).fetch() for window in self.load()}
-        return preview_facts({name: json.loads(file.read_text())["identity"] for name, file in manifests.items()})
+        return preview_facts({name: read_description(file)["identity"] for name, file in manifests.items()})
 
     def _exists(self) -> bool:
         return False
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._place)}
+
+
+def _read_measures(file: Path) -> Measures:
+    try:
+        return read_json(file)
+    except ValueError as error:
+        raise ModelError(
+            f"{file} cannot be read: {error}; restore it from a backup, or remove it, and the measures of this version "
+            "are not known any more"
+        ) from error

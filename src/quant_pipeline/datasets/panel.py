@@ -18,6 +18,7 @@ from kedro_datasets._typing import TablePreview
 from quant_pipeline.common.atomic import flush, replacing_file, write_text
 from quant_pipeline.common.cores import each_beside, map_on_cores
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.common.json_files import read_json
 from quant_pipeline.common.places import Place
 from quant_pipeline.datasets.file_stamps import Stamp, stamp_of
 from quant_pipeline.datasets.panel_years import (
@@ -175,9 +176,9 @@ class YearlyPanel(AbstractDataset[pd.DataFrame | FeaturePanel | Iterable[pd.Data
     def _read_manifest(self) -> dict[str, dict[str, Any]] | None:
         """Return what belongs to the panel; None when it is not complete."""
         try:
-            manifest: dict[str, dict[str, Any]] = json.loads((self._folder / MANIFEST).read_text(encoding="utf-8"))
+            manifest: dict[str, dict[str, Any]] = read_json(self._folder / MANIFEST)
             whole = all((self._folder / name).stat().st_size == facts["bytes"] for name, facts in manifest.items())
-        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError):
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return None
         return manifest if whole else None
 

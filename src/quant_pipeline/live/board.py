@@ -18,6 +18,7 @@ import psutil
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from quant_pipeline.common.atomic import write_bytes, write_text
+from quant_pipeline.common.json_files import read_json
 from quant_pipeline.live.journal import Journal, JournalState
 from quant_pipeline.live.market_data.files import read_watch
 from quant_pipeline.live.notifications.dispatcher import Dispatcher
@@ -169,9 +170,8 @@ def counts_of(state: JournalState) -> dict[str, int]:
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """Read the JSON file of a folder; empty when there is none."""
+    """Read the JSON file of a folder; empty when there is none that can be read."""
     try:
-        found: dict[str, Any] = json.loads((folder / STATUS).read_text(encoding="utf-8"))
+        return read_json(folder / STATUS)
     except (OSError, ValueError):
         return {}
-    return found

@@ -5,10 +5,11 @@ Nothing here decides whether a change is good: the process lets a command look a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from quant_pipeline.common.json_files import read_json
 
 ALIASES = "aliases.json"
 """File of a store that names its champion; `quant_pipeline.models.store` would load kernels to say no more."""
@@ -43,7 +44,7 @@ class ChampionFiles:
     def _champions(self) -> Iterator[tuple[str, Champion]]:
         for file in [] if self._folder is None else sorted(self._folder.glob(f"*/bundle/{ALIASES}")):
             try:
-                identity = json.loads(file.read_text())["champion"]
+                identity = read_json(file)["champion"]
                 if identity:
                     files = signature_of([file.parent / "versions" / identity])
                     yield file.parent.parent.name, Champion(str(identity), files)

@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from quant_pipeline.common.exceptions import StorageError
+from quant_pipeline.common.json_files import parse_json
 
 LOOKED_BACK = pd.Timedelta(days=7)
 """How far before now tasks are looked at again: a clock that was ahead may have called them missed."""
@@ -255,7 +256,7 @@ def _read(file: Path, state: JournalState) -> Iterator[tuple[int, dict[str, Any]
                 return
             end += len(written)
             try:
-                line = json.loads(written)
+                line = parse_json(written)
                 pd.Timestamp(line["at"])
                 state.apply(line)
             except (ValueError, KeyError, TypeError) as error:

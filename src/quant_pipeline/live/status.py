@@ -26,9 +26,9 @@ def status_of(account: LiveAccount) -> dict[str, Any]:
     written = read_status(account.folder)
     silent = _silence(account.folder / STATUS)
     if not is_held(account.folder / LOCK):
-        now = pd.Timestamp(written["now"]) if account.is_simulated and written else pd.Timestamp.now("UTC")
+        now = pd.Timestamp(written["now"]) if account.is_simulated and "now" in written else pd.Timestamp.now("UTC")
         # What else the file says was so when the process lived.
-        lived = {"now": written["now"]} if written else {}
+        lived = {"now": written["now"]} if "now" in written else {}
         written = {**lived, "state": STOPPED, "pid": None, "running": None, "next": _next(account, state, now)}
     elif silent is not None and silent > SILENT_SECONDS:
         written["silent_seconds"] = round(silent)

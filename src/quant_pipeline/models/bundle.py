@@ -26,6 +26,7 @@ from safetensors.numpy import save as save_arrays
 
 from quant_pipeline.common.atomic import replacing_folder
 from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.common.json_files import read_json
 from quant_pipeline.common.parameters import describe_faults
 from quant_pipeline.factors.feature_sets import TRADED
 from quant_pipeline.factors.labels import known_after
@@ -234,20 +235,20 @@ def read_facts(folder: Path) -> BundleFacts:
 def _is_whole(folder: Path, identity: str) -> bool:
     """Return whether a folder holds the bundle of an identity, every file as it was written."""
     try:
-        if json.loads((folder / MANIFEST).read_text())["identity"] != identity:
+        if read_json(folder / MANIFEST)["identity"] != identity:
             return False
         for name, digest in _read_manifest(folder / MANIFEST)[2].items():
             _verified(folder / name, digest)
-    except (OSError, ValueError, KeyError, ModelError):
+    except (OSError, ValueError, KeyError, TypeError, ModelError):
         return False
     return True
 
 
 def _has_its_libraries(manifest: Path) -> bool:
     try:
-        libraries = json.loads(manifest.read_text())["libraries"]
+        libraries = read_json(manifest)["libraries"]
         return all(version(name) == recorded for name, recorded in libraries.items())
-    except (json.JSONDecodeError, KeyError, PackageNotFoundError):
+    except (ValueError, KeyError, TypeError, AttributeError, PackageNotFoundError):
         return False
 
 
@@ -257,7 +258,7 @@ def _read_manifest(file: Path) -> tuple[BundleFacts, dict[str, str], dict[str, s
     Facts and hashes are verified against the identity of the bundle.
     """
     try:
-        manifest = json.loads(file.read_text())
+        manifest = read_json(file)
         described = {each.name: manifest[each.name] for each in fields(BundleFacts)}
         identity, digests, libraries = manifest["identity"], manifest["files"], dict(manifest["libraries"])
         facts = BundleFacts(
@@ -268,8 +269,6 @@ def _read_manifest(file: Path) -> tuple[BundleFacts, dict[str, str], dict[str, s
             calendar=manifest["calendar"],
             inputs=manifest["inputs"],
         )
-    except json.JSONDecodeError as error:
-        raise _changed(file) from error
     except ValidationError as error:
         raise ModelError(
             f"the specification in {file} cannot be used ({describe_faults(error)}); bring back the algorithm it "
@@ -280,6 +279,8 @@ def _read_manifest(file: Path) -> tuple[BundleFacts, dict[str, str], dict[str, s
             f"the bundle in {file.parent} was written by another version of this project, which described models "
             f"differently (it has no {error}); train the model again"
         ) from error
+    except (ValueError, TypeError) as error:
+        raise _changed(file) from error
     if _identity(digests, described) != identity:
         if _hash([digests, described]) == identity:
             raise ModelError(

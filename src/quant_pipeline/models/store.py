@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 from quant_pipeline.common.atomic import write_text
 from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.common.json_files import read_json
 from quant_pipeline.common.locks import locked
 from quant_pipeline.common.places import Place
 from quant_pipeline.models.bundle import MANIFEST, BundleFacts, ModelBundle, read_bundle, read_facts, write_bundle
@@ -62,6 +63,20 @@ class Aliases(NamedTuple):
         return self._replace(champion=identity, champions=champions, history=(*self.history, *entered))
 
 
+def read_description(manifest: Path) -> dict[str, Any]:
+    """Return what the manifest of a bundle says about it, as it was written; nothing of it is verified.
+
+    Raises
+    ------
+    ModelError
+        When it cannot be read.
+    """
+    try:
+        return read_json(manifest)
+    except ValueError as error:
+        raise ModelError(f"{manifest} cannot be read: {error}; train the model again") from error
+
+
 class BundleStore:
     """Versions of the bundle of one model.
 
@@ -88,7 +103,7 @@ class BundleStore:
         if not file.is_file():
             return Aliases(None, None, ())
         try:
-            stored = json.loads(file.read_text())
+            stored = read_json(file)
             history = tuple((identity, since) for identity, since in stored.get("history", ()))
             return Aliases(stored["candidate"], stored["champion"], tuple(stored["champions"]), history)
         except (ValueError, KeyError, TypeError) as error:
@@ -122,7 +137,7 @@ class BundleStore:
 
     def description(self, role: Role) -> dict[str, Any]:
         """Return what the version that plays a role says about itself, see `models.bundle.BundleFacts`."""
-        return dict(json.loads((self.folder_of(role) / MANIFEST).read_text()))
+        return read_description(self.folder_of(role) / MANIFEST)
 
     def inputs(self, role: Role) -> dict[str, str]:
         """Hashes of what the version that plays a role was trained from, see `models.fingerprint`."""

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from quant_pipeline.common.atomic import replacing_file
 from quant_pipeline.common.exceptions import ConfigurationError, QuantPipelineError
+from quant_pipeline.common.json_files import read_json
 from quant_pipeline.common.places import path_here, require_local
 from quant_pipeline.market.sources.folder_state import DECISIVE, states_of
 from quant_pipeline.project.project_paths import source_parameters
@@ -271,8 +272,8 @@ def _fingerprint(folder: Path, options: dict[str, Any], files: list[list[Any]]) 
 
 def _kept(cache: Path, key: str | None = None) -> dict[str, Any]:
     try:
-        facts = json.loads((cache / FACTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        facts = read_json(cache / FACTS)
+    except (OSError, ValueError):
         return {}
     return facts if _are_facts(facts) and key in (None, facts["key"]) else {}
 

@@ -48,7 +48,7 @@ def backtest(
     name = _identity(served, question)
     stored = store.document(name)
     # The hash of a table that made room for others would lead nowhere: it is made again.
-    if stored is not None and all(store.has(stored[table]) for table in ("trades", "positions")):
+    if stored is not None and all(store.has(str(stored.get(table))) for table in ("trades", "positions")):
         return {**stored, "answered_from": "store"}
     rules = _rules(served, question)
     scores = _scores(served, question, rules)

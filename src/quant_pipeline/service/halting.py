@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -11,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from quant_pipeline.cli.options import flattened
+from quant_pipeline.common.json_files import parse_json
 from quant_pipeline.service.access import Asker
 from quant_pipeline.service.audit_file import audit
 from quant_pipeline.service.redaction import without_paths
@@ -53,8 +53,8 @@ def reason_of(body: bytes) -> str:
         The reason, at most `LONGEST` characters; `DEFAULT` when there is none that can be read.
     """
     try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
+        content = parse_json(body)
+    except ValueError:
         content = _form_of(body)
     given = content.get("reason") if isinstance(content, dict) else None
     line = "".join(sign if sign.isprintable() else " " for sign in given) if isinstance(given, str) else ""

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from quant_pipeline.common.atomic import replacing_file, write_text
+from quant_pipeline.common.json_files import read_json
 from quant_pipeline.service.answers import arrow_of, flattened, hash_of
 
 SPARED = 300.0
@@ -93,15 +94,14 @@ class ResultStore:
         self._make_room()
 
     def document(self, name: str) -> Mapping[str, Any] | None:
-        """Return a document; None when it is not kept (any more)."""
+        """Return a document; None when it is not kept (any more), or cannot be read, and has to be made again."""
         file = self._file(name, "json")
         if file is None:
             return None
         try:
-            found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+            return read_json(file)
+        except (FileNotFoundError, ValueError):
             return None
-        return found
 
     def _file(self, name: str, kind: str) -> Path | None:
         """Return the file of a hash; a name that is none never becomes a path."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from quant_pipeline.common.atomic import write_text
+from quant_pipeline.common.json_files import read_json
 from quant_pipeline.trading.broker_records import LastTrade
 
 MARKET_FILE = "market.json"
@@ -48,7 +49,7 @@ class MarketSnapshot:
         try:
             if file is None or not 0 <= time.time() - file.stat().st_mtime <= max_age:
                 return cls()
-            found = json.loads(file.read_text(encoding="utf-8"))
+            found = read_json(file)
             trades = {name: _trade(price, at) for name, (price, at) in found["trades"].items()}
             return cls(trades, {str(name): str(reason) for name, reason in found["halted"].items()})
         except (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidOperation):

@@ -9,6 +9,7 @@ import pytest
 from quant_pipeline.backtest.other_engines.folder import VERSION, write_exchange
 from quant_pipeline.backtest.other_engines.verdicts import read_executed, read_facts
 from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
+from tests.helpers.damaged_json import DAMAGED_JSON
 
 
 def test_the_plan_holds_what_was_asked_for_and_ours_what_became_of_it(finished, tmp_path):
@@ -110,3 +111,16 @@ def test_an_engine_that_has_not_ended_has_no_answer(finished, tmp_path):
     assert [each.name for each in read_executed(tmp_path, read_facts(tmp_path))] == ["other"]
     (tmp_path / "engines/other/verdict.json").unlink()
     assert read_executed(tmp_path, read_facts(tmp_path)) == []
+
+
+@pytest.mark.parametrize("text", DAMAGED_JSON.values(), ids=DAMAGED_JSON)
+def test_damaged_files_of_an_exchange_folder_are_named(finished, tmp_path, text):
+    write_exchange(tmp_path, finished)
+    answer(tmp_path)
+    facts = read_facts(tmp_path)
+    (tmp_path / "engines/other/verdict.json").write_bytes(text)
+    with pytest.raises(ConfigurationError, match=r"^\S*verdict\.json .*\. Run the adapter again\.$"):
+        read_executed(tmp_path, facts)
+    (tmp_path / "exchange.json").write_bytes(text)
+    with pytest.raises(ConfigurationError, match=r"^\S*exchange\.json cannot be read: .*\. Write it again: "):
+        read_facts(tmp_path)

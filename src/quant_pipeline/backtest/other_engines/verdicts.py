@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from quant_pipeline.backtest.other_engines.folder import ENGINES, FACTS, FILLS, VERSION
 from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
+from quant_pipeline.common.json_files import read_json
 from quant_pipeline.common.parameters import Parameters, describe_faults
 
 
@@ -88,7 +88,12 @@ def read_facts(folder: Path) -> dict[str, Any]:
         raise ConfigurationError(
             f"{folder} is no exchange folder: it has no {FACTS}. `kedro backtest export own` writes one"
         )
-    facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        facts = read_json(file)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{file} cannot be read: {error}. Write it again: `kedro backtest export own`"
+        ) from error
     if facts.get("version") != VERSION:
         raise ConfigurationError(
             f"{file} has version {facts.get('version')} of the format, this is {VERSION}; write it again: "
@@ -121,7 +126,7 @@ def read_executed(folder: Path, facts: Mapping[str, Any]) -> list[Executed]:
 def _read_engine(place: Path, facts: Mapping[str, Any]) -> Executed:
     file = place / "verdict.json"
     try:
-        verdict = Verdict.model_validate(json.loads(file.read_text(encoding="utf-8")))
+        verdict = Verdict.model_validate(read_json(file))
     except ValidationError as error:
         raise ConfigurationError(f"{describe_faults(error, Verdict, str(file))}. Run the adapter again.") from error
     except ValueError as error:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+from quant_pipeline.common.json_files import read_json
 
 WATCH_FILE: Final = "watch.json"
 """Value of the account, halts, touched stops, and alarms: what is near."""
@@ -30,20 +31,22 @@ class BestScores(NamedTuple):
 
 
 def best_scores(folder: Path, session: str, number: int) -> BestScores | None:
-    """Return the highest live scores of a session; None when there are none of it."""
+    """Return the highest live scores of a session; None when there are none of it, or the file cannot be read."""
     found = _read(folder / SCORES_FILE, KEPT_SECONDS)
     if found.get("session") != session:
         return None
-    scores = {model: said["scores"] for model, said in found["models"].items()}
-    best = {model: sorted(of, key=of.__getitem__, reverse=True)[:number] for model, of in scores.items()}
-    return BestScores(found["at"], best)
+    try:
+        scores = {model: said["scores"] for model, said in found["models"].items()}
+        best = {model: sorted(of, key=of.__getitem__, reverse=True)[:number] for model, of in scores.items()}
+        return BestScores(found["at"], best)
+    except (LookupError, TypeError, AttributeError):
+        return None
 
 
 def _read(file: Path, max_age: float) -> dict[str, Any]:
     try:
         if not 0 <= time.time() - file.stat().st_mtime <= max_age:
             return {}
-        found = json.loads(file.read_text(encoding="utf-8"))
+        return read_json(file)
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from quant_pipeline.common.atomic import write_text
+from quant_pipeline.common.json_files import parse_json
 from quant_pipeline.live.notifications.messages import Message
 from quant_pipeline.live.parameters import Level, Topic
 
@@ -46,10 +47,10 @@ class KeptMessages:
         start.
         """
         try:
-            rows = list(json.loads(self._file.read_text(encoding="utf-8")))
+            rows = list(parse_json(self._file.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return []
-        except (OSError, ValueError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, TypeError) as error:
             aside = self._file.with_suffix(".unreadable")
             logger.warning("the messages in %s cannot be read and are put aside as %s: %s", self._file, aside, error)
             with suppress(OSError):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.common.json_files import parse_json
 from quant_pipeline.evaluation import performance
 from quant_pipeline.evaluation.information_coefficient import rank_ic_t, summarise
 from quant_pipeline.market.quality import effect_rank
+
+logger = logging.getLogger(__name__)
 
 ROLLING_SESSIONS = 60
 """Sessions of the rolling mean of rank ICs, about a quarter."""
@@ -188,11 +191,15 @@ def live_scores_table(text: str | None, session: pd.Timestamp) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``model``, ``bundle``, ``at`` (UTC), ``instruments`` (how many), ``best`` (the highest `BEST_LIVE` with their
-        scores); empty when there are none.
+        scores); empty when there are none, or the text cannot be read, which is logged.
     """
     columns = ["model", "bundle", "at", "instruments", "best"]
-    found = {} if text is None else json.loads(text)
-    if found.get("session") != f"{session:%Y-%m-%d}":
+    try:
+        found = {} if text is None else parse_json(text)
+    except ValueError as error:
+        logger.warning("the live scores cannot be read and are left out: %s", error)
+        found = {}
+    if not isinstance(found, dict) or found.get("session") != f"{session:%Y-%m-%d}":
         return pd.DataFrame(columns=columns)
     rows = []
     for model, said in sorted(found["models"].items()):

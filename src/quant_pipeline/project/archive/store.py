@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from quant_pipeline.common.atomic import flush, make_folders, new_file, remove_folder, sweep, write_text
 from quant_pipeline.common.exceptions import ArchiveError
+from quant_pipeline.common.json_files import parse_json
 from quant_pipeline.common.locks import locked
 
 MANIFEST = "manifest.jsonl"
@@ -119,8 +120,8 @@ class Archive:
         found: dict[str, Record] = {}
         for number, line in enumerate(lines, start=1):
             try:
-                record = Record(**json.loads(line))
-            except (ValueError, TypeError, RecursionError) as error:
+                record = Record(**parse_json(line))
+            except (ValueError, TypeError) as error:
                 raise ArchiveError(
                     f"line {number} of {manifest} is damaged; correct it, the files are there"
                 ) from error

@@ -18,6 +18,8 @@ from typing import IO, Any, Final, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
+from quant_pipeline.common.exceptions import StorageError
+from quant_pipeline.common.json_files import read_json
 from quant_pipeline.common.openmp import let_waiting_threads_sleep
 from quant_pipeline.common.processes import birth_of, end_processes, last_lines, this_machine
 from quant_pipeline.service.faults import FAULTS
@@ -91,8 +93,18 @@ class JobSetting:
 
     @classmethod
     def read(cls, folder: Path) -> JobSetting:
-        """Read it."""
-        return cls(**json.loads((folder / SETTING).read_text(encoding="utf-8")))
+        """Read it.
+
+        Raises
+        ------
+        StorageError
+            When it is damaged.
+        """
+        file = folder / SETTING
+        try:
+            return cls(**read_json(file))
+        except (ValueError, TypeError) as error:
+            raise StorageError(f"{file} cannot be read: {error}. Ask for the job again.") from error
 
 
 class Unwanted(Exception):

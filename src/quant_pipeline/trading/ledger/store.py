@@ -7,7 +7,6 @@ is nothing; appending another event under the same key is an error. Postgres ser
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import sqlalchemy as sa
 
 from quant_pipeline.common.databases import sqlite_file, sqlite_url
 from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.common.json_files import parse_json
 from quant_pipeline.common.secret_names import without_secrets
 from quant_pipeline.trading.ledger.anchors import Anchor, Anchors
 from quant_pipeline.trading.ledger.connections import durable_engine, reading_engine
@@ -339,7 +339,7 @@ def _read(rows: Iterable[sa.Row[Any]]) -> Iterator[Event]:
                 "Use the version that has written it; `kedro account verify` says whether it was changed from outside"
             )
         try:
-            payload = json.loads(row.payload)
+            payload = parse_json(row.payload)
         except ValueError as error:
             raise AccountError(
                 f"the ledger was changed from outside at event {row.sequence} ({row.key}); restore it from a backup"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 import pandas as pd
 
+from quant_pipeline.common.json_files import parse_json
 from quant_pipeline.common.processes import last_lines
 from quant_pipeline.live.account import FOLDER
 from quant_pipeline.live.journal import read_journal
@@ -113,7 +113,7 @@ def _of_service(name: str) -> Callable[[Look], Iterator[tuple[str, str]]]:
     def read(look: Look) -> Iterator[tuple[str, str]]:
         for line in last_lines(look.served.project.folder / name, READ).splitlines():
             try:
-                found = json.loads(line)
+                found = parse_json(line)
                 entry = instant(found["asctime"]), str(found["message"])
             except (ValueError, TypeError, KeyError):
                 continue

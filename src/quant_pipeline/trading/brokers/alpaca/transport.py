@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,6 +12,7 @@ from alpaca.common.rest import RESTClient
 from alpaca.trading.client import TradingClient
 from urllib3.exceptions import NewConnectionError
 
+from quant_pipeline.common.json_files import parse_json
 from quant_pipeline.common.retrying import Patience
 from quant_pipeline.market.sources.alpaca_connection import (
     BoundedAdapter,
@@ -168,7 +168,7 @@ def read_refusal(error: APIError) -> tuple[str, str]:
     """Return code and words of a refusal, whatever its body is."""
     text = str(error)
     try:
-        body = json.loads(text)
+        body = parse_json(text)
     except ValueError:
         return "", text[:200]
     if not isinstance(body, dict):
