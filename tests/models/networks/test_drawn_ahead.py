@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from quant_pipeline.common.cores import on_one_core
 from quant_pipeline.models.networks.cube import Block
-from quant_pipeline.models.networks.drawn_ahead import DrawnDropout, drawn_ahead
+from quant_pipeline.models.networks.drawn_ahead import DrawnDropout, _Ahead, drawn_ahead
 
 SIZES = [3, 5, 5, 5, 2, 5, 5, 3]
 """Sessions of each block: some of a shape that is known, some of none."""
@@ -51,6 +51,19 @@ def another_draw(network, values, step):
     return network(values + torch.rand(1))
 
 
+def another_draw_at_times(network, values, step):
+    return network(values + torch.rand(1) if step % 3 == 2 else values)
+
+
+def seeded_anew(network, values, step):
+    torch.manual_seed(1)
+    return network(values)
+
+
+def drawn_for_each_of_many(network, values, step):
+    return torch.vmap(network, randomness="different")(values)
+
+
 def computed_once_more(network, values, step):
     values.requires_grad_()
     checkpoint(lambda given: network(given * 1), values, use_reentrant=False).square().sum().backward()
@@ -76,7 +89,19 @@ def learn(network, forward):
     ids=["both", "in place, and all", "one of them"],
 )
 @pytest.mark.parametrize(
-    "forward", [plain, transposed, fewer_at_times, others_at_times, more_at_times, another_draw, computed_once_more]
+    "forward",
+    [
+        plain,
+        transposed,
+        fewer_at_times,
+        others_at_times,
+        more_at_times,
+        another_draw,
+        another_draw_at_times,
+        seeded_anew,
+        drawn_for_each_of_many,
+        computed_once_more,
+    ],
 )
 def test_what_is_left_out_is_what_torch_leaves_out(dropouts, forward):
     network = nn.Sequential(*dropouts)
@@ -90,14 +115,28 @@ def test_blocks_of_a_known_shape_are_drawn_in_another_thread(monkeypatch):
     network, threads = nn.Sequential(nn.Dropout(0.5)), []
     made = torch.Tensor.bernoulli_
 
-    def noted(self, part):
-        threads.append(threading.current_thread().name)
-        return made(self, part)
+    def noted(self, part, *, generator):
+        threads.append(threading.current_thread())
+        return made(self, part, generator=generator)
 
     monkeypatch.setattr(torch.Tensor, "bernoulli_", noted)
     learn(network, plain)
-    assert len(threads) == len(SIZES)
-    assert len(set(threads)) == 2
+    assert len(threads) == len(SIZES) - len(set(SIZES))
+    assert len(set(threads)) == 1
+    assert threading.current_thread() not in threads
+
+
+def test_torch_draws_where_something_else_was_foreseen(monkeypatch):
+    network, taken = nn.Sequential(nn.Dropout(0.5)), []
+    take = _Ahead.take
+
+    def noted(self, draw):
+        taken.append(take(self, draw))
+        return taken[-1]
+
+    monkeypatch.setattr(_Ahead, "take", noted)
+    learn(network, another_draw_at_times)
+    assert [factors is not None for factors in taken] == [False] * len(SIZES)
 
 
 def test_a_network_is_itself_again_after_a_failure():
