@@ -54,3 +54,40 @@ def test_adding_what_is_taken_out_changes_nothing(seed, shift, slope):
     plain = neutralise(values, session, group, size)
     moved = neutralise(values + shift * group + slope * size + session, session, group, size)
     assert moved == pytest.approx(plain, abs=1e-8)
+
+
+@pytest.mark.parametrize("number", [3, 10_001, 300_000])
+@pytest.mark.parametrize("value", [0.1, -1 / 3, 1e30, 7e-30])
+@pytest.mark.parametrize(("by_group", "by_size"), [(False, False), (True, False), (False, True), (True, True)])
+def test_equal_values_leave_nothing_however_many_a_cell_has(number, value, by_group, by_size):
+    session = np.repeat([0, 1, 2], number)
+    group = np.zeros(len(session), int) if by_group else None
+    size = np.random.default_rng(0).normal(size=len(session)) if by_size else None
+    values = np.full(len(session), value)
+    values[-1] = np.nextafter(value, np.inf)
+    values[number] = np.nan
+    residuals = neutralise(values, session, group, size)
+    assert not residuals[:number].any()
+    assert np.array_equal(np.unique(residuals[number : 2 * number]), [0.0, np.nan], equal_nan=True)
+    # What differs, by however little, keeps the bits that it has.
+    last = values[-number:]
+    residual = last - np.bincount(np.zeros(number, int), last)[0] / number
+    if not by_size:
+        expected = np.where(np.abs(residual) > 1e-12 * np.abs(last), residual, 0.0)
+        assert residuals[-number:].tobytes() == expected.tobytes()
+
+
+def test_values_that_differ_in_one_row_keep_what_is_left_of_the_others():
+    values = np.full(20_000, 0.1)
+    values[7] = 0.2
+    values -= 0.05
+    expected = values - np.bincount(np.zeros(20_000, int), values)[0] / 20_000
+    assert neutralise(values, np.zeros(20_000, int), None, None).tobytes() == expected.tobytes()
+
+
+def test_equal_sizes_leave_nothing_either_beside_a_group_whose_values_follow_their_size():
+    number, random = 300_000, np.random.default_rng(0)
+    size = np.concatenate([np.full(number, 20.1), random.normal(size=1000)])
+    values = np.concatenate([np.full(number, 0.001), 50 * size[number:]])
+    group = np.repeat([0, 1], [number, 1000])
+    assert not neutralise(values, np.zeros(len(values), int), group, size).any()

@@ -10,6 +10,8 @@ Codes = npt.NDArray[np.int64]
 
 ROUNDING = 1e-12
 """Part of a value below which its residual is rounding; a float32 value is known to 6e-8 of itself."""
+_OF_EACH = 2.0**-52
+"""Part of equal values by which their mean is another one, for each of them: their sum is rounded as often."""
 
 
 def neutralise(values: Floats, sessions: Codes, groups: Codes | None, size: Floats | None) -> Floats:
@@ -55,4 +57,17 @@ def neutralise(values: Floats, sessions: Codes, groups: Codes | None, size: Floa
 def _centred(values: Floats, cells: Codes) -> Floats:
     count = np.bincount(cells)
     mean = np.bincount(cells, values) / np.maximum(count, 1)
+    if count.max(initial=0) * _OF_EACH > ROUNDING:
+        mean = _with_equal_values(mean, count, values, cells)
     return values - mean[cells]
+
+
+def _with_equal_values(mean: Floats, count: Codes, values: Floats, cells: Codes) -> Floats:
+    """Return means in which that of many equal values is such a value where it is further from them than rounding."""
+    value = mean.copy()
+    value[cells] = values
+    gap, size = np.abs(value - mean), np.abs(value)
+    is_rounding = (gap > ROUNDING * size) & (gap <= count * _OF_EACH * size)
+    if is_rounding.any():
+        is_rounding &= np.bincount(cells, values != value[cells]) == 0
+    return np.where(is_rounding, value, mean)
