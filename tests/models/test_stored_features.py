@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from quant_pipeline.common.exceptions import ModelError
 from quant_pipeline.datasets.panel import YearlyPanel
 from quant_pipeline.datasets.stored_panel import StoredPanel
 from quant_pipeline.factors.feature_sets import TRADED
@@ -103,6 +104,18 @@ def test_rows_are_processed_alike_whether_they_are_kept_or_not(several_passes, s
     for rows in (slice(40, 80), slice(0, 20), slice(80, 160)):
         pd.testing.assert_frame_equal(behind.read(rows), expected.iloc[rows], check_exact=True)
     pd.testing.assert_frame_equal(behind.read(columns=["noise_a"]), expected[["noise_a"]], check_exact=True)
+
+
+@pytest.mark.parametrize("piece", [1, processed.PIECE])
+@pytest.mark.parametrize("change", [-1, 1])
+def test_features_of_another_number_than_were_learned_of_are_refused(piece, change, table, monkeypatch):
+    chain = ProcessorChain([CrossSectionalFill(), RobustZScore()])
+    chain.fit_transform(table)
+    monkeypatch.setattr(processed, "PIECE", piece)
+    given = table.iloc[:, :-1] if change < 0 else table.assign(one_more=1.0)
+    told = f"was fitted on {len(FACTORS)} factors and is given {len(FACTORS) + change}"
+    with pytest.raises(ModelError, match=told):
+        ProcessedPanel(panels.as_panel(given), chain).read()
 
 
 def test_each_core_reads_what_it_processes(table, monkeypatch):

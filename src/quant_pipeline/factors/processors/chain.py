@@ -155,8 +155,16 @@ class ProcessorChain:
             All columns of the panel.
         width
             Most factors of a part.
+
+        Raises
+        ------
+        ModelError
+            When a step has learned of another number of factors: its state could be divided all the same.
         """
         factors = [name for name in columns if name != TRADED]
+        for step in self._steps:
+            if isinstance(step, fitted.FittedProcessor):
+                step.require_state_of(len(factors))
         if any(cross_sectional.exposures_of(spec) for spec in self._specs):
             width = len(factors)
         places = [slice(first, min(first + width, len(factors))) for first in range(0, len(factors), max(width, 1))]

@@ -83,14 +83,8 @@ class FittedProcessor(ABC):
         return map_on_cores(lambda column: self._learn(column if rows is None else column.take(rows)), columns)
 
     def change_of(self, features: pd.DataFrame, rows: SessionRows) -> Change:
-        """Return what applies what was learned.
-
-        Raises
-        ------
-        ModelError
-            When there is no state, or it is of another version, or of other factors.
-        """
-        self._check(features.shape[1])
+        """Return what applies what was learned, see `require_state_of`."""
+        self.require_state_of(features.shape[1])
 
         def change(given: npt.NDArray[Any], out: Floats, factors: slice) -> None:
             out[...] = given
@@ -98,7 +92,14 @@ class FittedProcessor(ABC):
 
         return change
 
-    def _check(self, factors: int) -> None:
+    def require_state_of(self, factors: int) -> None:
+        """Raise an error unless as many factors as are given were learned.
+
+        Raises
+        ------
+        ModelError
+            When there is no state, or it is of another version, or of other factors.
+        """
         if not self.state:
             raise ModelError(f"{self.title} has not been fitted; a bundle without its state cannot predict")
         version = int(self.state.get(VERSION, [1])[0])
