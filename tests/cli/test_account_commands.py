@@ -205,8 +205,22 @@ def test_a_simulated_account_is_sold_where_the_parameters_name_another_session(r
     Path("conf/local/parameters.yml").write_text("as_of: 2024-03-28\n")
     refused = run("replan")
     assert (refused.exit_code, "`as_of` of conf/local/parameters.yml is" in refused.output) == (1, True)
+    Path("conf/local/globals.yml").write_text("as_of: soon\n")
     sold = run("flatten", "--yes")
     assert (sold.exit_code, "buys stay closed" in sold.output) == (0, True), sold.output
+
+
+@pytest.mark.parametrize("run", [("simulation", True)], indirect=True, ids=["simulation"])
+def test_a_sale_that_the_run_would_refuse_is_refused_before_anything_is_recorded(run):
+    Path("conf/local/catalog.yml").write_text(
+        "bars:\n  type: quant_pipeline.datasets.point_in_time.PointInTimeTable\n"
+        "  filepath: data/markets/simulated/02_intermediate/bars.parquet\n  as_of: 2024-01-02\n"
+    )
+    ledger = Ledger.at(Path("data/accounts/sim/ledger.sqlite"))
+    recorded = ledger.events()
+    refused = run("flatten", "--yes")
+    assert (refused.exit_code, "`as_of` of bars in conf/local/catalog.yml is" in refused.output) == (1, True)
+    assert ledger.events() == recorded
 
 
 @pytest.mark.parametrize("run", [("simulation", True)], indirect=True, ids=["simulation"])

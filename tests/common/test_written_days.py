@@ -43,6 +43,7 @@ def test_a_day_may_be_written_as_the_instant_at_which_it_begins(written):
         "2024-06-28 00:00 soon",
         "",
         None,
+        pytest.param(f"2024-06-28{' ' * 50_000}x", id="many blanks"),
     ],
 )
 def test_what_is_no_day_is_refused(written):

@@ -49,6 +49,8 @@ def test_wrong_bounds_and_names_are_errors():
         TradingCalendar.of("XNYS", "2025-01-02", "2024-01-02")
     with pytest.raises(MarketDataError, match="unknown exchange calendar 'NOPE'"):
         TradingCalendar.of("NOPE", "2024-01-02", "2025-01-02")
+    with pytest.raises(MarketDataError, match="XNYS knows nothing of the years 0 to 9"):
+        TradingCalendar.of("XNYS", "0001-01-01", "0001-01-01")
 
 
 def test_a_step_far_outside_the_bounds_names_the_remedy(calendar):

@@ -137,6 +137,10 @@ def _flatten_by_execution(metadata: Place, yes: bool, env: str | None, params: d
         if orders.empty:
             click.echo(f"{opened.name} holds no whole share")
             return
+        # What the run below would refuse is refused before anything is recorded.
+        run = params | {"as_of": as_of}
+        with open_account(metadata, env, run) as strict:
+            _ = strict.project.parameters
         if not yes:
             click.confirm(
                 f"Sell {len(orders)} holdings of {opened.name} on {opened.next_session:%Y-%m-%d}?", abort=True
@@ -147,7 +151,7 @@ def _flatten_by_execution(metadata: Place, yes: bool, env: str | None, params: d
         person = {"scores": "none, the operator's command"}
         session = opened.next_session
         opened.append(*record_plan(opened.events, orders, opened.stands_at, session, person, replaces_sent=True))
-    with without_locks(), open_session(metadata, env, **params | {"as_of": as_of}) as kedro_session:
+    with without_locks(), open_session(metadata, env, **run) as kedro_session:
         kedro_session.run(pipeline_names=["execution"])
     events = opened.catalog.load("ledger_as_found")
     plan, book = fold(events).plans[session], AccountOrders.of(events)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
@@ -15,7 +16,7 @@ from kedro.io import DataCatalog
 
 from quant_pipeline.cli.opened_project import OpenedProject, open_project
 from quant_pipeline.cli.sessions import Place
-from quant_pipeline.common.exceptions import ConfigurationError, QuantPipelineError
+from quant_pipeline.common.exceptions import ConfigurationError, MarketDataError, QuantPipelineError
 from quant_pipeline.datasets.ledger import LedgerEvents
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.project.resolvers import latest_closed_session
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from quant_pipeline.trading.orders.desk import TradingDesk
     from quant_pipeline.trading.orders.risk_view import TradingState
     from quant_pipeline.trading.ports import Broker
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -101,12 +104,31 @@ class Opened:
 
     @property
     def stands_at(self) -> pd.Timestamp:
-        """Session whose close is the newest: of the exchange at a broker, else of the ledger.
-
-        A command that reduces risk takes the one that has closed by now where the configuration names no day.
-        """
-        as_of = pd.Timestamp(self.project.parameters.get("as_of") or latest_closed_session(self.calendar))
+        """Session whose close is the newest: of the exchange at a broker, else of the ledger."""
+        as_of = self._as_of
         return as_of if self.account.filled_by == "broker" else self.state.last_session or as_of
+
+    @cached_property
+    def _as_of(self) -> pd.Timestamp:
+        """Session of the configuration; a command that reduces risk takes the one that has closed by now for none."""
+        named, reduces_risk = self.project.parameters.get("as_of"), self.project.configuration.reduces_risk
+        if named is not None and (not reduces_risk or self._is_session(named)):
+            return pd.Timestamp(named)
+        if not reduces_risk:
+            raise ConfigurationError("nothing names a session: write `as_of` into globals.yml, or pass --params")
+        closed = latest_closed_session(self.calendar)
+        if named is not None:
+            logger.warning(
+                "as_of=%s is not a session of %s; %s, which has closed, counts", named, self.calendar, closed
+            )
+        return pd.Timestamp(closed)
+
+    def _is_session(self, day: str) -> bool:
+        from quant_pipeline.market.calendar import TradingCalendar
+
+        with suppress(MarketDataError):
+            return TradingCalendar.of(self.calendar, day, day).is_session(pd.Timestamp(day))
+        return False
 
     @property
     def next_session(self) -> pd.Timestamp:
@@ -199,8 +221,8 @@ def open_account(
 ) -> Iterator[Opened]:
     """Open the account of an environment; its ledger and its broker are opened when they are needed.
 
-    A command that only reduces risk, ``reduces_risk``, goes on where the session of the configuration is no day or is
-    contradicted, and one that stands for no session is not compared with any, see `open_project`.
+    A command that only reduces risk, ``reduces_risk``, goes on where the session of the configuration is no session or
+    is contradicted, and one that stands for no session is not compared with any, see `open_project`.
     """
     with open_project(place, env, params, reduces_risk=reduces_risk, of_session=of_session) as project:
         yield Opened(project)

@@ -6,8 +6,8 @@ import datetime
 import re
 from typing import Final
 
-_MIDNIGHT: Final = re.compile(r"(?:\s+|[Tt])0?0:00(?::00(?:\.0*)?)?\s*(?:[Zz]|[+-]\d{1,2}(?::?\d{2})?)?")
-"""The time of day of a timestamp, as YAML writes one, that is the day which begins then, in whatever zone."""
+_MIDNIGHT: Final = re.compile(r"([-\w]+?)(?:\s+|[Tt])0?0:00(?::00(?:\.0*)?)?\s*(?:[Zz]|[+-]\d{1,2}(?::?\d{2})?)?")
+"""A timestamp, as YAML writes one, that is the day which begins then, in whatever zone."""
 
 
 def read_day(written: object) -> str:
@@ -19,8 +19,7 @@ def read_day(written: object) -> str:
         When it is no day: it has another time of day, for instance.
     """
     text = str(written).strip()
-    time = _MIDNIGHT.search(text)
-    if time is not None and time.end() == len(text):
-        text = text[: time.start()]
+    if midnight := _MIDNIGHT.fullmatch(text):
+        text = midnight.group(1)
     compact = re.fullmatch(r"(\d{4})(\d{2})(\d{2})", text)
     return datetime.date.fromisoformat("-".join(compact.groups()) if compact else text).isoformat()

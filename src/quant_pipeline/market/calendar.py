@@ -195,7 +195,12 @@ def _of_decades(name: str, first_year: int, last_year: int) -> exchange_calendar
     import exchange_calendars
 
     kind = _kind(name)
-    first, last = _bounds(first_year, last_year)
+    try:
+        first, last = _bounds(first_year, last_year)
+    except ValueError:
+        raise MarketDataError(
+            f"the calendar {name} knows nothing of the years {first_year} to {last_year}; take later bars and as_of"
+        ) from None
     # A calendar that knows fewer years is made for those; `TradingCalendar.of` refuses sessions beyond them.
     least, most = kind.bound_min(), kind.bound_max()
     first = first if least is None else max(first, least)

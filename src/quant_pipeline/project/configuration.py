@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from copy import deepcopy
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from quant_pipeline.project.refused_configuration import (
 from quant_pipeline.project.rehearsal import set_apart
 from quant_pipeline.project.resolvers import CUSTOM_RESOLVERS, register_resolvers
 from quant_pipeline.project.session_of_run import (
+    SESSION,
     named_session,
     refuse_other_sessions,
     require_session,
@@ -71,6 +73,8 @@ class ProjectConfigLoader(ConfigurationFiles):
         """Names that conf/local sets although the account, which trades real money, takes them from its own files."""
         self.reduces_risk = False
         """Whether who asks only reduces risk, from which no session that is wrong or contradicted keeps it."""
+        self._has_no_session = False
+        """Whether such a command goes on without a session: that of the globals is no day."""
         self.is_of_session = True
         """Whether who asks stands for a session, with which days of the files are compared."""
         self.market_facts: dict[str, Any] = {}
@@ -116,13 +120,21 @@ class ProjectConfigLoader(ConfigurationFiles):
         ConfigurationError
             When it is no day, and more than a reduction of risk is asked for.
         """
+        return None if self._has_no_session else self._session_of(self._globals)
+
+    def _session_of(self, settings: dict[str, Any]) -> str | None:
+        return named_session(self.runtime_params, settings, lambda name: self.place_of(name, "globals"))
+
+    def _with_some_day(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Return globals with a day that datasets can be made with: today, where the session is none."""
         try:
-            return named_session(self.runtime_params, self._globals, lambda name: self.place_of(name, "globals"))
+            self._session_of(settings)
         except ConfigurationError as error:
-            if not self.reduces_risk:
-                raise
             logger.warning("%s", error.message)
-            return None
+            self._has_no_session = True
+            return settings | {SESSION: f"{datetime.now(UTC):%Y-%m-%d}"}
+        self._has_no_session = False
+        return settings
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return one kind of configuration: ``parameters``, ``catalog``, ``globals`` and so on.
@@ -171,6 +183,7 @@ class ProjectConfigLoader(ConfigurationFiles):
             if key == "globals":
                 found = with_day(with_home(found))
                 refuse_unusable_folders(found)
+                found = self._with_some_day(found) if self.reduces_risk else found
             if key == "catalog":
                 refuse_renamed_types(found, self.environment)
                 self._refuse_other_sessions(found)

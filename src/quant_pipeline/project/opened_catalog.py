@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from kedro.config import MissingConfigException
-from kedro.io import DataCatalog
+from kedro.io import DataCatalog, DatasetError
 
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
 from quant_pipeline.project.project_paths import OF_KEDRO
 
@@ -37,12 +38,24 @@ def open_catalog(
 
 
 def catalog_of(configuration: ProjectConfigLoader) -> DataCatalog:
-    """Make the catalog of a configuration; paths begin at the project's folder, wherever the caller works."""
+    """Make the catalog of a configuration; paths begin at the project's folder, wherever the caller works.
+
+    Raises
+    ------
+    ConfigurationError
+        When Kedro can make no catalog of it.
+    """
     try:
         credentials = configuration["credentials"]
     except MissingConfigException:
         credentials = {}
-    return DataCatalog.from_config(_with_absolute_paths(configuration["catalog"], configuration.project), credentials)
+    entries = _with_absolute_paths(configuration["catalog"], configuration.project)
+    try:
+        return DataCatalog.from_config(entries, credentials)
+    except DatasetError as error:
+        raise ConfigurationError(
+            f"Kedro can make no catalog of environment '{configuration.environment}': {error}"
+        ) from error
 
 
 def _with_absolute_paths(entries: dict[str, Any], project: Path) -> dict[str, Any]:

@@ -61,6 +61,24 @@ def test_what_reduces_risk_goes_on_where_the_session_is_no_day_or_contradicted(
     assert stop.exists()
 
 
+@pytest.mark.parametrize("written", ["2025-03-02", "0001-01-01", "'{today}'"])
+def test_what_reduces_risk_goes_on_where_the_exchange_has_no_such_session(run, exchange, project, stop, written):
+    pin(project)
+    (project.project_path / "conf/local/globals.yml").write_text(f"as_of: {written}\n")
+    for adding, env in ((("arm", "--account-number", "PA3FAKE00001"), "live"), (("resume",), "paper")):
+        assert run(*adding, as_of="", env=env, fails=True).startswith("Error: ")
+    order(exchange, "paper-rehearsal-20250304-CCC-buy-0")
+    assert "1 open orders were cancelled" in run("cancel", as_of="")
+    closed = pd.Timestamp(latest_closed_session("XNYS"))
+    session = execution_session(TradingCalendar.of("XNYS", closed, closed), closed)
+    exchange.hours.set(f"{session:%Y-%m-%d} 15:00")
+    exchange.auto_fill = True
+    assert "everything is sold" in run("flatten", "--yes", as_of="")
+    assert exchange.positions == {}
+    assert "the ledger says halted" in run("halt", as_of="")
+    assert stop.exists()
+
+
 def test_flatten_with_a_ledger_that_was_cut_off_sells_and_waits_for_no_order_by_hand(run, exchange, ledger):
     run("reconcile")
     order(exchange, "by-hand")
