@@ -3,9 +3,11 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pytest
 import torch
 
 from quant_pipeline.models.algorithms.networks import GRUHyper, MLPHyper
+from quant_pipeline.models.networks.copies import threads_of_torch
 from quant_pipeline.models.networks.training import fit_network
 
 HYPERS = [
@@ -32,3 +34,19 @@ def test_networks_trained_in_threads_are_their_serial_twins_and_leave_the_global
             assert torch.equal(value, other[name]), name
     assert torch.equal(torch.rand(3), expected[0])
     assert np.array_equal(np.random.random(3), expected[1])
+
+
+def test_an_interruption_while_the_number_of_threads_is_set_leaves_the_one_of_before(monkeypatch):
+    before, set_number = torch.get_num_threads(), torch.set_num_threads
+
+    def interrupted(count):
+        set_number(count)
+        if count == before + 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "set_num_threads", interrupted)
+    with pytest.raises(KeyboardInterrupt), threads_of_torch(before + 1):
+        pass
+    found = torch.get_num_threads()
+    set_number(before)
+    assert found == before

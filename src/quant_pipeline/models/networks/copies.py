@@ -30,8 +30,8 @@ def threads_of_torch(count: int) -> Iterator[None]:
     ends sets it.
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
     try:
+        torch.set_num_threads(count)
         yield
     finally:
         torch.set_num_threads(before)
