@@ -353,12 +353,3 @@ def test_conditions_in_yaml_stay_beside_a_universe_that_params_name(load, tmp_pa
         str(tmp_path / "conf"), "qlib", runtime_params={"universe": "csi500"}, **LOADER_OPTIONS
     )["parameters"]
     assert parameters["universe"] == {**parameters["universe"], "name": "csi500", "min_price": 2.0}
-
-
-def test_facts_that_are_nested_as_deep_as_can_just_be_read_are_none(load, tmp_path):
-    load(market_folder=str(CASES / "05b_yf_not_adjusted"))["parameters"]
-    folder = tmp_path / "data/markets/files/01_raw/.cache"
-    written = (folder / "facts.json").read_text()
-    for depth in range(800, 1010):
-        (folder / "facts.json").write_text(f'{written[:-1]}, "more": {"[" * depth}{"]" * depth}}}')
-        assert market_files._kept(folder) == {}

@@ -273,10 +273,9 @@ def _fingerprint(folder: Path, options: dict[str, Any], files: list[list[Any]]) 
 def _kept(cache: Path, key: str | None = None) -> dict[str, Any]:
     try:
         facts = read_json(cache / FACTS)
-        # What is nested just deep enough to be read is too deep to be written again for its sum.
-        return facts if _are_facts(facts) and key in (None, facts["key"]) else {}
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError):
         return {}
+    return facts if _are_facts(facts) and key in (None, facts["key"]) else {}
 
 
 def _are_facts(found: Any) -> bool:
