@@ -306,7 +306,8 @@ def sparsemax_of_sorted(logits: torch.Tensor, descending: torch.Tensor) -> Spars
 class _SortedByNumPy(torch.autograd.Function):
     """`sparsemax` on the CPU: NumPy sorts rows many times as fast as torch, but hands no gradient on.
 
-    Values and gradients have the bits that the operations of torch give.
+    Values have the bits that the operations of torch give, and so have gradients, unless rounding counts some of equal
+    logits to those with a part and others not: all of them are here.
     """
 
     @staticmethod
