@@ -150,8 +150,8 @@ def test_nearly_all_bundles_notebooks_or_runs_go_only_by_force_and_a_dry_run_say
     assert list((store / "versions").iterdir()) == []
 
 
-def test_restore_waits_for_no_run_of_another_account_but_says_that_it_is_busy(project):
-    scaffold_environment(project / "conf", "hand", "sim")
+def restore_while_a_neighbour_runs(project):
+    """Archive another account, and try to restore while it is in use; return its folder."""
     other = project / "data/accounts/hand"
     (other / "orders").mkdir(parents=True)
     for day in range(1, 31):
@@ -159,8 +159,13 @@ def test_restore_waits_for_no_run_of_another_account_but_says_that_it_is_busy(pr
     assert call("kedro archive --keep 10 --env hand", project).exit_code == 0
     with locked(other / LOCK, "the account 'hand'"):
         busy = call("kedro archive restore", project)
-    assert busy.exit_code == 1
-    assert "the account 'hand' is in use" in busy.output
+    assert (busy.exit_code, "the account 'hand' is in use" in busy.output) == (1, True), busy.output
+    return other
+
+
+def test_restore_waits_for_no_run_of_another_account_but_says_that_it_is_busy(project):
+    scaffold_environment(project / "conf", "hand", "sim")
+    other = restore_while_a_neighbour_runs(project)
     assert len(list((other / "orders").glob("2024-*.csv"))) == 10
     assert call("kedro archive restore", project).exit_code == 0
     assert len(list((other / "orders").glob("2024-*.csv"))) == 30
@@ -210,14 +215,7 @@ def test_folders_that_are_named_in_full_are_locked_and_archived(project, written
     assert (done.exit_code, "40 moved" in done.output) == (0, True), done.output
     assert (project / "data/archive/data/accounts/sim/orders/2024-01-01.csv").is_file()
     # Files of a neighbour come back while no run writes there.
-    other = project / "data/accounts/hand"
-    (other / "orders").mkdir(parents=True)
-    for day in range(1, 31):
-        (other / f"orders/2024-01-{day:02}.csv").write_text("orders")
-    assert call("kedro archive --keep 10 --env hand", project).exit_code == 0
-    with locked(other / LOCK, "the account 'hand'"):
-        busy = call("kedro archive restore", project)
-    assert (busy.exit_code, "the account 'hand' is in use" in busy.output) == (1, True), busy.output
+    restore_while_a_neighbour_runs(project)
 
 
 def test_a_file_that_cannot_be_read_stops_no_other(project, monkeypatch):
