@@ -1,6 +1,6 @@
-"""Seconds of the clock of an epoch and its validation, by network: one thread and two groups, on one core and on two.
+"""Seconds of the clock of an epoch and its validation, by network: one thread, and two on one core and on two.
 
-The four take turns, and the shortest time of each counts, as other programs may use the machine; the weights with one
+The three take turns, and the shortest time of each counts, as other programs may use the machine; the weights with one
 core and with two have to be the same bits. Inputs are those of `second_core.py`.
 ``python benchmarks/networks.py --names 500 --years 8 --rounds 6 --only gru lstm``.
 """
@@ -53,8 +53,7 @@ NETWORKS = {
     "tabnet": TabNetHyper,
 }
 WAYS = {
-    "one_thread_one_core": (1, 1),
-    "one_thread_two_cores": (1, 2),
+    "one_thread": (1, 1),
     "two_threads_one_core": (2, 1),
     "two_threads_two_cores": (2, 2),
 }
@@ -76,10 +75,9 @@ def measure(kind: type[NetworkHyper], train: Samples, valid: Samples, rounds: in
                 training.run_epoch()
                 training.validation_rank_ic()
                 seconds[way].append(time.perf_counter() - began)
-    for threads in ("one_thread", "two_threads"):
-        one, two = (trainings[f"{threads}_{cores}"].weights() for cores in ("one_core", "two_cores"))
-        if not all(torch.equal(value, two[name]) for name, value in one.items()):
-            sys.exit(f"{kind.__name__}: the weights with one core and with two are not the same bits")
+    one, two = (trainings[f"two_threads_{cores}"].weights() for cores in ("one_core", "two_cores"))
+    if not all(torch.equal(value, two[name]) for name, value in one.items()):
+        sys.exit(f"{kind.__name__}: the weights with one core and with two are not the same bits")
     return {way: round(min(found[1:]), 3) for way, found in seconds.items()}
 
 
@@ -101,10 +99,8 @@ def main() -> None:
         folder = given.folder or Path(own)
         make_inputs(folder, given.names, given.years)
         train, valid = _samples(folder, (60, 310, 360))
-        print(
-            "| network | one thread on one core, s | on two cores | two threads on one core | on two | ratio of these |"
-        )
-        print("| --- | --- | --- | --- | --- | --- |")
+        print("| network | one thread, s | two threads on one core | on two cores | ratio of these |")
+        print("| --- | --- | --- | --- | --- |")
         for name in given.only:
             found[name] = measure(NETWORKS[name], train, valid, given.rounds)
             groups, two = found[name]["two_threads_one_core"], found[name]["two_threads_two_cores"]

@@ -136,10 +136,14 @@ def test_a_network_scores_after_loading_as_before_on_any_cores(kind, samples, la
 
 @pytest.mark.parametrize("kind", [Frozen, Stopped])
 def test_a_network_that_is_not_divided_learns_the_same_with_two_threads(kind, samples):
-    one, two = (
-        fit_network(samples["train"], samples["valid"], hyper_of(kind, threads=threads), seed=1) for threads in (1, 2)
+    one, two, again = (
+        fit_network(samples["train"], samples["valid"], hyper_of(kind, threads=threads), seed=1)
+        for threads in (1, 2, 2)
     )
-    assert one.weights() == two.weights()
+    assert two.weights() == again.weights()
+    # Threads of torch may add up a gradient in two parts, which depends on the processor.
+    for name, value in one.network.state_dict().items():
+        torch.testing.assert_close(two.network.state_dict()[name], value, rtol=1e-5, atol=1e-7)
     assert (two.network.slope.weight[0, 0] == 0) == (kind is Frozen)
 
 

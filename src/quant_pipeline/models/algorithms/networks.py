@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class RecurrentHyper(NetworkHyper):
+class DividedHyper(NetworkHyper):
+    """Hyper-parameters of a network of which two groups of instruments, sessions or rows learn at the same time."""
+
+    threads: PositiveInt = 2
+
+
+class RecurrentHyper(DividedHyper):
     """Size of a recurrent network; dropout acts on its last output.
 
     Attributes
@@ -79,7 +85,7 @@ class ALSTMHyper(RecurrentHyper):
 ALSTM = network_algorithm(ALSTMHyper)
 
 
-class MLPHyper(NetworkHyper):
+class MLPHyper(DividedHyper):
     """Hyper-parameters of the multi-layer perceptron.
 
     Attributes
@@ -101,7 +107,7 @@ class MLPHyper(NetworkHyper):
 MLP = network_algorithm(MLPHyper)
 
 
-class ReachingHyper(NetworkHyper):
+class ReachingHyper(DividedHyper):
     """A network whose window follows from its size; naming another one is an error."""
 
     @model_validator(mode="before")
@@ -276,7 +282,7 @@ class TRAHyper(RecurrentHyper):
 TRA = network_algorithm(TRAHyper, of_threads=3)
 
 
-class TabNetHyper(NetworkHyper):
+class TabNetHyper(DividedHyper):
     """Hyper-parameters of the network that chooses its factors (TabNet).
 
     Attributes
@@ -319,7 +325,7 @@ class TabNetHyper(NetworkHyper):
 TABNET = network_algorithm(TabNetHyper, of_threads=3)
 
 
-class SFMHyper(NetworkHyper):
+class SFMHyper(DividedHyper):
     """Hyper-parameters of the state frequency memory.
 
     Attributes

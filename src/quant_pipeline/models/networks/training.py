@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, assert_never
 
 import numpy as np
@@ -28,7 +28,6 @@ from quant_pipeline.models.networks.blocks import (
 )
 from quant_pipeline.models.networks.copies import threads_of_torch
 from quant_pipeline.models.networks.cube import Block, SessionCube
-from quant_pipeline.models.networks.drawn_ahead import drawn_ahead
 from quant_pipeline.models.networks.groups import InstrumentGroups, can_be_divided
 from quant_pipeline.models.networks.importance import network_importance
 from quant_pipeline.models.networks.losses import LOSSES
@@ -122,9 +121,8 @@ class NetworkTraining:
         self._optimiser = torch.optim.AdamW(
             self._network.parameters(), lr=hyper.learning_rate, weight_decay=hyper.weight_decay
         )
-        divisible = self._device.type == "cpu" and can_be_divided(self._network)
-        self._groups = InstrumentGroups(self._network, hyper.threads, seed) if divisible and hyper.threads > 1 else None
-        self._draws_ahead = divisible and self._groups is None
+        is_divided = hyper.threads > 1 and self._device.type == "cpu" and can_be_divided(self._network)
+        self._groups = InstrumentGroups(self._network, hyper.threads, seed) if is_divided else None
         self._shuffle = np.random.default_rng(seed)
         self._epochs_done = 0
 
@@ -142,9 +140,8 @@ class NetworkTraining:
         total, count = 0.0, 0
         blocks = self._cube.blocks(self._labels, self._hyper.batch_sessions, self._shuffle)
         steps = -(-len(self._labels) // self._hyper.batch_sessions)
-        drawn = drawn_ahead(self._network, blocks) if self._draws_ahead else nullcontext(blocks)
-        with self._in_threads(learning=True), drawn as coming:
-            for block in track(coming, description, total=steps):
+        with self._in_threads(learning=True):
+            for block in track(blocks, description, total=steps):
                 loss = self._step(block)
                 if not np.isfinite(loss):
                     raise ModelError(f"the loss of the network became {loss}; lower its learning_rate")
