@@ -13,8 +13,9 @@ from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.quality import QualityParameters, check_bars
+from quant_pipeline.market.sources.files.kept_observation import observe_at_rest
 from quant_pipeline.market.sources.files.layouts import ALL, NONE, SPLITS
-from quant_pipeline.market.sources.files.observation import DAILY, Observation, observe
+from quant_pipeline.market.sources.files.observation import DAILY, Observation
 from quant_pipeline.market.sources.files.options import AUTO, FilesMarketParameters
 from quant_pipeline.market.sources.files.reading import LATEST, market_at
 from quant_pipeline.market.sources.files.recognition import layout_of
@@ -70,7 +71,7 @@ def check_folder(folder: Path, options: FilesMarketParameters, quality: QualityP
         "actions": {}, "problems": [], "findings": {},
     }  # fmt: skip
     try:
-        seen = observe(folder, options)
+        seen = observe_at_rest(folder, options, None)
     except MarketDataError as error:
         return CheckedFolder(Observation(), summary | {"problems": [" ".join(str(error).split())]})
     problems: list[SourceProblem | str] = list(seen.problems)

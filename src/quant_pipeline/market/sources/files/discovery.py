@@ -82,7 +82,7 @@ def find_files(folder: Path, options: FilesMarketParameters) -> FoundFiles:
         raise MarketDataError(_nothing(folder, options.bars))
     unread = _unread(listed, folder, files)
     others = [folder / name for name in unread if (folder / name).is_file() and not _is_archive(folder / name)]
-    deeper = [path for path in others if _is_table(path)]
+    deeper = [path for path in others if is_table(path)]
     return FoundFiles(bars, benchmark, **named, litter=litter, unread=unread, deeper=deeper)
 
 
@@ -100,7 +100,7 @@ def _unread(listed: list[Path], folder: Path, files: list[Path]) -> dict[str, st
             found[inner.as_posix()] = "is an archive beside tables; unpack it if they are not what is in it"
         elif path.is_file() and path.name.lower().endswith(_OTHER_FORMATS):
             found[inner.as_posix()] = f"is of a format that is not read; save it as one of {', '.join(DATA_ENDINGS)}"
-        elif path.is_file() and _is_table(path):
+        elif path.is_file() and is_table(path):
             found[inner.as_posix()] = 'lies in a folder beside tables; read both with `bars: "**/*.csv"`, or move it'
     return found
 
@@ -117,11 +117,11 @@ def _named(folder: Path, option: str, name: str | None) -> Path | None:
 
 def _named_tables(folder: Path, pattern: str) -> list[Path]:
     files = matching(folder, pattern)
-    return [path for path in files if _is_table(path)] if (folder / pattern).is_dir() else files
+    return [path for path in files if is_table(path)] if (folder / pattern).is_dir() else files
 
 
 def _tables_among(listed: list[Path], folder: Path) -> list[Path]:
-    tables = [path for path in listed if _is_table(path) and path.is_file()]
+    tables = [path for path in listed if is_table(path) and path.is_file()]
     # Archives lie beside what was taken out of them.
     tables = [path for path in tables if not _is_archive(path)] or tables
     depth = len(folder.parts) + 1
@@ -133,7 +133,8 @@ def _tables_among(listed: list[Path], folder: Path) -> list[Path]:
     return [*top, *partitioned] if top else inner
 
 
-def _is_table(path: Path) -> bool:
+def is_table(path: Path) -> bool:
+    """Whether the name of a file is one of a table, or of an archive that may hold some."""
     name = path.name.lower()
     if any(part.startswith((".", "_")) for part in path.parts[-2:-1]) or name.startswith(_NO_DATA):
         return False

@@ -16,11 +16,13 @@ import pandas as pd
 import pyarrow as pa
 
 from quant_pipeline.common.checked_arrow import open_checked, write_checked
+from quant_pipeline.market.sources.files.discovery import is_table
 from quant_pipeline.market.sources.files.observation import observe
 from quant_pipeline.market.sources.files.observed_market import Observation
 from quant_pipeline.market.sources.files.options import AUTO, FilesMarketParameters
 from quant_pipeline.market.sources.files.reading_cache import versions_of_reading
-from quant_pipeline.market.sources.folder_state import states_of
+from quant_pipeline.market.sources.folder_state import BARS, matching, states_of
+from quant_pipeline.market.sources.reading_at_rest import read_at_rest
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +33,27 @@ _TABLES: Final = ("benchmark", "securities", "delistings", "findings")
 _TEXTS: Final = ("layouts", "adjusted", "calendar", "frequency")
 _PASSING: Final = ("unfinished", "calendar_unsure")
 """Findings that another moment, or a calendar that is named, would not make."""
+
+
+def observe_at_rest(folder: Path, options: FilesMarketParameters, cache_folder: Path | None) -> Observation:
+    """Read every file of a folder as `observe_once`, while none of them is written.
+
+    Parameters
+    ----------
+    folder, options, cache_folder
+        As for `observe_once`.
+
+    Raises
+    ------
+    MarketDataError
+        As `observe`, and when files are written whenever they are read.
+    """
+    named = options.model_dump()
+
+    def is_read(path: Path) -> bool:
+        return is_table(path) or (options.bars is not None and path in matching(folder, named[BARS]))
+
+    return read_at_rest(lambda: observe_once(folder, options, cache_folder), folder, named, is_read)
 
 
 def observe_once(folder: Path, options: FilesMarketParameters, cache_folder: Path | None) -> Observation:
@@ -50,7 +73,7 @@ def observe_once(folder: Path, options: FilesMarketParameters, cache_folder: Pat
     """
     if cache_folder is None:
         return observe(folder, options)
-    # What is written meanwhile is seen the next time.
+    # Facts of files that are written meanwhile are found again the next time.
     asked = _asked(folder, options)
     seen = _load(cache_folder / FILE, asked, options.calendar)
     if seen is None:

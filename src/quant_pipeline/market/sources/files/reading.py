@@ -17,7 +17,7 @@ from quant_pipeline.market.sources.derived import (
     list_instruments,
     total_return_of,
 )
-from quant_pipeline.market.sources.files.kept_observation import observe_once
+from quant_pipeline.market.sources.files.kept_observation import observe_at_rest
 from quant_pipeline.market.sources.files.observed_market import Observation
 from quant_pipeline.market.sources.files.options import FilesMarketParameters, FilesSourceParameters
 from quant_pipeline.market.sources.source import MarketRequest, MarketSource
@@ -53,9 +53,9 @@ def read_market_files(
     Raises
     ------
     MarketDataError
-        With every problem of every file: the file, the row and what is wrong.
+        With every problem of every file: the file, the row and what is wrong; or when files are written meanwhile.
     """
-    seen = observe_once(folder, parameters, cache_folder)
+    seen = observe_at_rest(folder, parameters, cache_folder)
     if seen.is_refused:
         raise all_problems(seen.problems, folder)
     for problem in seen.problems:

@@ -150,6 +150,11 @@ class QlibFolder:
         return self.path / "features" / folder_name(instrument)
 
 
+def is_of_provider(path: Path) -> bool:
+    """Whether a file is one of a calendar, of a universe, or of a field."""
+    return path.name.endswith((ENDING, ".txt"))
+
+
 def _lines(file: Path) -> list[str]:
     try:
         return lines_of(file.read_text(encoding="utf-8-sig"))

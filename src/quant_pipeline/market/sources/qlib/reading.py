@@ -24,10 +24,11 @@ from quant_pipeline.market.sources.files.draft import Draft
 from quant_pipeline.market.sources.files.instrument_names import case_twins, fault_of
 from quant_pipeline.market.sources.files.moves import refuse_mixed_columns, refuse_wrong_units
 from quant_pipeline.market.sources.files.reading import LATEST, list_problems
-from quant_pipeline.market.sources.qlib.folder import QlibFolder
+from quant_pipeline.market.sources.qlib.folder import QlibFolder, is_of_provider
 from quant_pipeline.market.sources.qlib.indices import choose_benchmark, is_index
 from quant_pipeline.market.sources.qlib.options import QlibSourceParameters
 from quant_pipeline.market.sources.qlib.traded import benchmark_of, derive_actions, traded_bars
+from quant_pipeline.market.sources.reading_at_rest import read_at_rest
 from quant_pipeline.market.sources.source import MarketRequest, MarketSource
 
 logger = logging.getLogger(__name__)
@@ -42,8 +43,13 @@ def read_provider(parameters: QlibSourceParameters, request: MarketRequest) -> M
     Raises
     ------
     MarketDataError
-        When there is no provider, universe, benchmark or field of that name, or bars cannot be used.
+        When there is no provider, universe, benchmark or field of that name, bars cannot be used, or files are written
+        whenever they are read.
     """
+    return read_at_rest(lambda: _read(parameters, request), parameters.provider_uri, {}, is_of_provider)
+
+
+def _read(parameters: QlibSourceParameters, request: MarketRequest) -> MarketData:
     folder = QlibFolder.open(parameters.provider_uri)
     members = folder.members(parameters.universe)
     calendar = calendar_of(folder, members, parameters)
