@@ -41,6 +41,19 @@ def test_going_back_returns_to_the_champion_before(bundles, tmp_path):
     assert len(list((tmp_path / "versions").iterdir())) == 3
 
 
+def test_a_version_that_is_kept_is_not_promoted_again_after_the_operator_went_back(bundles, tmp_path):
+    store = BundleStore(tmp_path)
+    store.add(bundles[0], promote=True)
+    store.add(bundles[1], promote=True)
+    store.roll_back()
+    store.add(bundles[1], promote=True)
+    assert store.read("champion").identity == bundles[0].identity
+    assert store.promote() == bundles[1].identity
+    store.roll_back()
+    store.add(bundles[2], promote=True)
+    assert store.read("champion").identity == bundles[2].identity
+
+
 def test_adding_or_promoting_twice_changes_nothing(bundles, tmp_path):
     store = BundleStore(tmp_path)
     store.add(bundles[0], promote=True)

@@ -163,7 +163,8 @@ class BundleStore:
         bundle
             The bundle; a version that is there already is left as it is, unless it is damaged.
         promote
-            Whether it becomes the champion at once; the very first version always does.
+            Whether it becomes the champion at once; the very first version always does. One that is the candidate
+            already is no new one: if it is not champion, it waits, or the operator has gone back from it.
         session
             Session of the run, for the history.
         """
@@ -171,9 +172,10 @@ class BundleStore:
         write_bundle(bundle, self._version(identity).fetch())
         self._version(identity).publish(whole=True)
         with self._changing():
-            aliases = self.aliases._replace(candidate=identity)
+            before = self.aliases
+            is_new, aliases = identity != before.candidate, before._replace(candidate=identity)
             # Both roles in one write: a kill between two would leave a candidate that training promotes never again.
-            self._write(_promoted(aliases, session) if promote or aliases.champion is None else aliases)
+            self._write(_promoted(aliases, session) if (promote and is_new) or aliases.champion is None else aliases)
 
     def promote(self, session: str | None = None) -> str:
         """Make the candidate the champion and return its identity; a candidate that is champion stays it.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import mlflow
 from kedro.framework.context import KedroContext
+from mlflow.entities.model_registry import ModelVersion
 
 from quant_pipeline.tracking.opening import describe, failing_open, open_tracking
 from quant_pipeline.tracking.pyfunc_bundle import as_pyfunc
@@ -22,6 +23,8 @@ IDENTITY = "bundle"
 
 def register_candidate(name: str, folder: Path) -> None:
     """Log a bundle with the active run and register it as the candidate, unless this very version is registered.
+
+    A version whose bundle was removed from the store of artifacts is registered once more.
 
     Parameters
     ----------
@@ -37,14 +40,13 @@ def register_candidate(name: str, folder: Path) -> None:
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name)
     version = _version_of(client, name, folder.name)
-    if version is None:
+    if version is None or not mlflow.artifacts.list_artifacts(artifact_uri=version.source):
         with as_pyfunc(folder) as model:
             mlflow.log_artifacts(str(model), "bundle")
-        created = client.create_model_version(
+        version = client.create_model_version(
             name, f"{run.info.artifact_uri}/bundle", run.info.run_id, tags={IDENTITY: folder.name}
         )
-        version = created.version
-    client.set_registered_model_alias(name, "candidate", version)
+    client.set_registered_model_alias(name, "candidate", version.version)
 
 
 def registered_name(market: str, model: str) -> str:
@@ -53,11 +55,20 @@ def registered_name(market: str, model: str) -> str:
 
 
 def mark_champion(name: str, identity: str) -> None:
-    """Set the alias ``champion`` on the version of a bundle; a version that was never registered is left out."""
+    """Set the alias ``champion`` on the version of a bundle; where it is not registered no other version keeps it."""
     client = mlflow.MlflowClient()
     version = _version_of(client, name, identity)
     if version is not None:
-        client.set_registered_model_alias(name, "champion", version)
+        client.set_registered_model_alias(name, "champion", version.version)
+        return
+    for model in client.search_registered_models(f"name = '{name}'"):
+        if "champion" in model.aliases:
+            client.delete_registered_model_alias(name, "champion")
+            logger.warning(
+                "MLflow's registry has no version of %s, the champion of %s; the alias was taken from the version "
+                "that had it",
+                identity, name,
+            )  # fmt: skip
 
 
 def show_champion(context: KedroContext, name: str, identity: str) -> None:
@@ -81,6 +92,7 @@ def show_champion(context: KedroContext, name: str, identity: str) -> None:
         mark_champion(registered_name(context.config_loader["globals"]["market"], name), identity)
 
 
-def _version_of(client: mlflow.MlflowClient, name: str, identity: str) -> str | None:
+def _version_of(client: mlflow.MlflowClient, name: str, identity: str) -> ModelVersion | None:
+    """Return the newest version of a bundle."""
     found = client.search_model_versions(f"name = '{name}' and tags.{IDENTITY} = '{identity}'")
-    return found[0].version if found else None
+    return max(found, key=lambda version: int(version.version), default=None)

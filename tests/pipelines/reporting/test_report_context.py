@@ -94,6 +94,8 @@ def test_the_next_commands_at_a_broker_are_in_the_order_of_the_day_with_their_ti
         ),
     )
     assert "arm" not in str(describe(settings, account="paper", own=at_broker()).next_commands)
+    # Its runs may lie at a server, which the configuration of the account names.
+    assert steps[-1][0] == "kedro mlflow ui --env live"
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def next_steps(
     following = calendar.next(session)
     days = _Days(report, session, following, *calendar.hours(following))
     lineage = ("kedro viz run", "see the lineage of every table")
-    tracked = ("mlflow ui --backend-store-uri sqlite:///mlflow.db", "compare the training runs")
+    tracked = (in_environment("kedro mlflow ui", report.account), "compare the training runs")
     return (*steps(days, account.execution), lineage, tracked)
 
 
