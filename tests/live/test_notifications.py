@@ -343,6 +343,17 @@ def test_news_of_the_ledger_are_fills_denials_alerts_and_changes_of_state():
     ]
 
 
+def test_thousands_of_fills_are_one_message_that_names_the_command_with_all_of_them():
+    facts = {"side": "buy", "quantity": "10", "instrument": "AAA", "price": "5.10"}
+    events = [Event(SESSION, EventKind.FILL, f"fill:{number}", facts) for number in range(3000)]
+    (message,) = messages_of("paper", events)
+    assert message.title == "paper: 3000 fills"
+    assert message.text.splitlines() == [
+        *["buy 10 AAA at 5.10"] * 20,
+        "and 2,980 more (all: `kedro account trades --env paper --last 3000`)",
+    ]
+
+
 def test_an_address_that_is_none_is_hidden_whole_and_stops_nothing():
     wrong = "tgram://[123456:a-token/"
     assert without_secrets(f"no service for {wrong}", secrets_of({"notifications": {"phone": wrong}})) == (

@@ -158,5 +158,42 @@ def test_the_tables_of_a_market_know_the_delistings_of_the_rule(caplog):
     ]
     CORPORATE_ACTIONS_SCHEMA.validate(tables["corporate_actions"])
     assert tables["instruments"]["delisted"].tolist() == [DAYS[1], pd.NaT]
-    assert "1 instruments without a bar for 2 sessions count as delisted, by `ended_bars`: AAA" in caplog.text
+    assert "WARNING" not in caplog.text
     assert read_market(market, UniverseParameters(), EndedBars(), *rules)["corporate_actions"] is known
+
+
+def test_a_run_warns_of_the_delistings_of_its_session_and_counts_those_of_years_ago(caplog):
+    caplog.set_level("INFO")
+    names = [f"N{number:04d}" for number in range(3000)]
+    late = [bars([5.0] * 3, name) for name in names[:1500]]
+    early = [bars([5.0] * (1 + number % 2), name) for number, name in enumerate(names[1500:])]
+    market = MarketData(
+        bars=pd.concat([*late, *early, bars([5.0] * 5, "ZZZ")], ignore_index=True),
+        corporate_actions=actions(),
+        instruments=pd.DataFrame(
+            {
+                "instrument": [*names, "ZZZ"],
+                "sector": "Unknown",
+                "delisted": pd.array([pd.NaT] * 3001, dtype="datetime64[ns]"),
+            }
+        ),
+        benchmark=bars([1.0]),
+        as_of=DAYS[4],
+    )
+    tables = read_market(
+        market, UniverseParameters(), EndedBars(after_sessions=2), MarketRules(), f"{DAYS[4]:%Y-%m-%d}"
+    )
+    session, before = f"{DAYS[4]:%Y-%m-%d}", f"{DAYS[3]:%Y-%m-%d}"
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        (
+            "WARNING",
+            f"without a bar for 2 sessions, and delisted from {session} on by `ended_bars`: "
+            f"{', '.join(names[:10])} and 1,490 more (all: table corporate_actions)",
+        ),
+        (
+            "INFO",
+            f"delisted by `ended_bars` in earlier sessions: 1500, N1501 ({before}), N1503 ({before}), N1505 ({before}) "
+            "and 1,497 more (all: table corporate_actions)",
+        ),
+    ]
+    assert sorted(tables["corporate_actions"]["instrument"]) == names

@@ -13,6 +13,7 @@ from quant_pipeline.cli.options import env_option, params_option
 from quant_pipeline.cli.sessions import Place, open_session
 from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import AccountError, IncompleteError
+from quant_pipeline.common.listing import first_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +68,7 @@ def flatten(metadata: Place, yes: bool, env: str | None, params: dict[str, Any])
             _flatten_at_broker(opened, yes)
             return
         if opened.account.filled_by == "statements":
-            held = ", ".join(f"{held.quantity:g} {name}" for name, held in sorted(opened.state.positions.items()))
+            held = first_of(f"{held.quantity:g} {name}" for name, held in sorted(opened.state.positions.items()))
             raise AccountError(
                 f"'{opened.name}' is kept by statements: nothing here reaches its broker. Sell there: "
                 f"{held or 'nothing is held'}; the next statement books it"
@@ -163,7 +164,9 @@ def _flatten_by_execution(metadata: Place, yes: bool, env: str | None, params: d
     waits = f", {waiting} wait for the next daily run, which executes them" if waiting else ""
     click.echo(f"{len(sales)} sales: {executed} executed{waits}; {note}")
     if failed:
-        rows = "; ".join(f"{sale.quantity:g} {sale.order.instrument}: {sale.message or sale.state}" for sale in failed)
+        rows = first_of(
+            (f"{sale.quantity:g} {sale.order.instrument}: {sale.message or sale.state}" for sale in failed), "; "
+        )
         raise IncompleteError(f"not sold: {rows}")
 
 

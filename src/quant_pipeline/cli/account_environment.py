@@ -17,6 +17,7 @@ from ruamel.yaml.representer import RoundTripRepresenter
 from quant_pipeline.common.atomic import replacing_folder, sweep
 from quant_pipeline.common.environments import REHEARSAL, SHARED, environments_in
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.listing import first_of
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,15}")
 SUFFIXES = (".yml", ".yaml", ".json")
@@ -72,7 +73,7 @@ def _check_names(conf: Path, name: str, source: str) -> None:
         raise ConfigurationError(f"there is an environment '{name}' already ({conf / name}); take another name")
     accounts = environments_in(conf)
     if source not in accounts:
-        raise ConfigurationError(f"there is no environment '{source}' to copy; there are {', '.join(accounts)}")
+        raise ConfigurationError(f"there is no environment '{source}' to copy; there are {first_of(accounts)}")
 
 
 def _is_skipped(relative: Path) -> bool:

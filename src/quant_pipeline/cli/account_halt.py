@@ -13,6 +13,7 @@ from quant_pipeline.cli.options import env_option, params_option
 from quant_pipeline.cli.sessions import Place, configuration_folder
 from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT
 from quant_pipeline.common.exceptions import AccountError, IncompleteError, QuantPipelineError
+from quant_pipeline.common.listing import first_of
 
 if TYPE_CHECKING:
     from quant_pipeline.cli.opened_account import Opened
@@ -104,7 +105,7 @@ def _cancel_orders(opened: Opened) -> str:
         known = set()  # Orders of ours are known by their names.
     cancelled = cancel_own(opened.reach_broker(), opened.safe_name, known)
     if cancelled.failed:
-        rows = "; ".join(f"{name}: {why}" for name, why in cancelled.failed.items())
+        rows = first_of((f"{name}: {why}" for name, why in cancelled.failed.items()), "; ")
         raise IncompleteError(f"{len(cancelled.failed)} orders may still be open: {rows}. Cancel them at the broker")
     return f"{len(cancelled.done)} open orders were cancelled at the broker"
 

@@ -13,6 +13,7 @@ from quant_pipeline.cli.options import ProjectGroup, TypedPath, env_option
 from quant_pipeline.cli.sessions import Place, configuration_folder
 from quant_pipeline.common.environments import environments_in
 from quant_pipeline.common.exceptions import ArchiveError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.common.places import path_here
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def verify(metadata: Place, folder: Path | None) -> None:
     store = _archive(metadata, folder)
     wrong = store.verify()
     if wrong:
-        raise ArchiveError("; ".join(wrong))
+        raise ArchiveError(first_of(wrong, "; "))
     click.echo(f"{len(store.records())} files in {folder or DEFAULT_FOLDER} are as they were moved")
 
 
@@ -325,4 +326,4 @@ def _each(items: Sequence[Item], act: Callable[[Item], Any]) -> list[str]:
 
 def _raise_left(left: list[str]) -> None:
     if left:
-        raise ArchiveError(f"{len(left)} files were left where they are: {'; '.join(left[:5])}")
+        raise ArchiveError(f"{len(left)} files were left where they are: {first_of(left, '; ')}")

@@ -12,6 +12,7 @@ from quant_pipeline.cli.options import ProjectGroup, env_option
 from quant_pipeline.cli.sessions import Place
 from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
+from quant_pipeline.common.listing import first_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,4 +114,4 @@ def _require_models(opened: OpenedProject, models: list[str]) -> None:
     entries = opened.parameters["models"]
     gone = [model for model in models if not entries.get(model, {}).get("enabled", model in entries)]
     if gone:
-        raise ConfigurationError(f"{', '.join(gone)} of the found combination is not enabled in parameters_models.yml")
+        raise ConfigurationError(f"{first_of(gone)} of the found combination is not enabled in parameters_models.yml")

@@ -15,6 +15,7 @@ from quant_pipeline.cli.options import ProjectGroup, TypedPath, env_option, name
 from quant_pipeline.cli.sessions import Place, open_session
 from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.common.listing import first_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -78,7 +79,7 @@ def train(metadata: Place, env: str | None, params: dict[str, Any]) -> None:
         names, where = list(load_model_registry()), cluster_of(opened.parameters) or PROCESSES
         with connect(where) as client, sessions_of(opened.configuration, "training") as sessions:
             run_namespaces(client, sessions, names)
-    click.echo(f"trained {', '.join(names)}; what had not changed was kept")
+    click.echo(f"trained {first_of(names)}; what had not changed was kept")
 
 
 @models.command(name="continue")
@@ -160,7 +161,7 @@ def verify(metadata: Place, names: tuple[str, ...], env: str | None, params: dic
                 click.echo(f"{name}: {error.message}")
                 damaged.append(name)
     if damaged:
-        raise ModelError(f"the champions of {', '.join(damaged)} cannot be used; see above.")
+        raise ModelError(f"the champions of {first_of(damaged)} cannot be used; see above.")
 
 
 @models.command()

@@ -13,6 +13,7 @@ from quant_pipeline.cli.opened_project import OpenedProject, open_project
 from quant_pipeline.cli.sessions import Place
 from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.datasets.bundle import ModelBundles
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.feature_sets import FeatureSet
@@ -153,7 +154,7 @@ def registered(name: str) -> ModelSpec:
     registry = load_model_registry()
     if name not in registry:
         raise ConfigurationError(
-            f"there is no enabled model '{name}' in parameters_models.yml; there are {', '.join(registry)}"
+            f"there is no enabled model '{name}' in parameters_models.yml; there are {first_of(registry)}"
         )
     return registry[name]
 

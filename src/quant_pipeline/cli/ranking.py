@@ -10,6 +10,7 @@ from quant_pipeline.cli.options import ProjectGroup, TypedPath
 from quant_pipeline.cli.sessions import Place
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.json_files import read_json
+from quant_pipeline.common.listing import first_of
 
 NEEDED = {"session", "execution_session", "sources", "files", "rows_sha256"}
 """What a manifest has to state."""
@@ -46,5 +47,5 @@ def verify(metadata: Place, file: Path, manifest: Path | None) -> None:
         raise click.ClickException(f"{file.name} is not the file that was written: its hash differs from {place.name}")
     click.echo(f"{file.name} is as it was written for {stated['session']}, to execute on {stated['execution_session']}")
     for name, source in stated["sources"].items():
-        bundles = ", ".join(f"{model} {identity}" for model, identity in source["bundles"].items())
+        bundles = first_of(f"{model} {identity}" for model, identity in source["bundles"].items())
         click.echo(f"  {name}: {bundles or 'made elsewhere'}")

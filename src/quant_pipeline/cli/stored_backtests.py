@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.json_files import read_json
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.common.places import path_here
 from quant_pipeline.project.backtest_folder import CALLED
 
@@ -43,7 +44,7 @@ def folder_of(name: str, folders: dict[str, Path]) -> Path:
     """
     if name not in folders:
         raise ConfigurationError(
-            f"there is no backtest '{name}'; there are {', '.join(folders) or 'none'}. A backtest gets a name by "
+            f"there is no backtest '{name}'; there are {first_of(folders) or 'none'}. A backtest gets a name by "
             "`kedro run --pipelines backtest --params backtest.name=wide,strategy.topk=50`"
         )
     return folders[name]

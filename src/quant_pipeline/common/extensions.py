@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TypeVar
 
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.listing import first_of
 
 Part = TypeVar("Part")
 
@@ -39,7 +40,7 @@ def find_part(name: str, shipped: Mapping[str, str], kind: type[Part], what: str
     module, dot, attribute = path.rpartition(".")
     if not dot:
         near = get_close_matches(name, shipped, n=1)
-        hint = f"Did you mean '{near[0]}'?" if near else f"There are {', '.join(shipped)}."
+        hint = f"Did you mean '{near[0]}'?" if near else f"There are {first_of(shipped)}."
         raise ExtensionError(f"there is no {what} '{name}'. {hint} One of your own is named by its path: module.NAME")
     try:
         found = getattr(import_module(module), attribute)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Final, TypeVar, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.common.places import require_local
 
 Part = TypeVar("Part", bound=BaseModel)
@@ -184,7 +185,7 @@ def describe_faults(
     place_of
         Returns the file, or the option, that sets a key.
     """
-    return "; ".join(_describe(fault, kind, block, place_of) for fault in error.errors(include_url=False))
+    return first_of((_describe(fault, kind, block, place_of) for fault in error.errors(include_url=False)), "; ")
 
 
 def _describe(fault: Any, kind: Any, block: str, place_of: Callable[[str], str] | None) -> str:

@@ -8,6 +8,7 @@ from kedro.io import AbstractDataset
 from pydantic import ValidationError
 
 from quant_pipeline.common.exceptions import ConfigurationError, MarketDataError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.common.parameters import describe_faults
 from quant_pipeline.common.places import Place
 from quant_pipeline.market.data import MarketData
@@ -96,5 +97,6 @@ def require_names(market: MarketData, source: str) -> None:
     faults = [f"{name[:40]!r} {fault}" for name in names if (fault := fault_of(name)) is not None]
     faults += [f"{' and '.join(twins)} differ by capital letters only" for twins in case_twins(names)]
     if faults:
-        listed = "; ".join(faults[:5]) + (f"; and {len(faults) - 5} more" if len(faults) > 5 else "")
-        raise MarketDataError(f"market source '{source}' names instruments that cannot be kept: {listed}. Rename them.")
+        raise MarketDataError(
+            f"market source '{source}' names instruments that cannot be kept: {first_of(faults, '; ')}. Rename them."
+        )

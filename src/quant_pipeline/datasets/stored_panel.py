@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from quant_pipeline.common.cores import each_on_cores, map_on_cores, usable_cores
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.datasets.file_stamps import Stamp, require_unchanged, stamp_of
 from quant_pipeline.datasets.kept_digests import kept_beside
 from quant_pipeline.datasets.panel_years import ATTRIBUTES, DAY, INSTRUMENT, has_plain_index
@@ -157,7 +158,7 @@ class StoredPanel:
         """
         names = list(self.columns if columns is None else columns)
         if unknown := [name for name in names if name not in self.columns]:
-            raise KeyError(f"the panel has no columns {unknown[:5]}")
+            raise KeyError(f"the panel has no columns {first_of(unknown)}")
         start, stop, _ = (slice(None) if rows is None else rows).indices(len(self.index))
         values = np.empty((len(names), max(stop - start, 0)), dtype=np.float32)
         ends = [*self.seams, len(self.index)][: len(self._years)]

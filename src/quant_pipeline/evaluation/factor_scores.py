@@ -13,6 +13,7 @@ import pandas as pd
 from pydantic import Field, PositiveInt, model_validator
 
 from quant_pipeline.common.cores import usable_cores
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.common.progress import track
 from quant_pipeline.evaluation import factor_kernels as kernels
@@ -73,7 +74,7 @@ class ScoringParameters(Parameters):
     @model_validator(mode="after")
     def _horizons_ascend(self) -> ScoringParameters:
         if not self.horizons or list(self.horizons) != sorted(set(self.horizons)):
-            raise ValueError(f"horizons must be different and ascending, not {list(self.horizons)}")
+            raise ValueError(f"horizons must be different and ascending, not {first_of(self.horizons)}")
         return self
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.factors import alpha101, alpha158, alpha360
 
@@ -119,6 +120,6 @@ def find_feature_set(name: str, configured: Mapping[str, Any]) -> FeatureSet:
     names = sorted({*configured, *LIBRARIES})
     near = get_close_matches(name, names, n=1, cutoff=0.0)
     raise ConfigurationError(
-        f"there is no feature set '{name}'; did you mean '{near[0]}'? There are {', '.join(names)}; add others under "
+        f"there is no feature set '{name}'; did you mean '{near[0]}'? There are {first_of(names)}; add others under "
         "`feature_sets` in parameters_features.yml."
     )

@@ -10,6 +10,7 @@ import pandas as pd
 
 from quant_pipeline.common.cores import both_on_cores, map_on_cores
 from quant_pipeline.common.exceptions import FactorError, MarketDataError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.factors.expression.traded_fields import columns_of, values_of
 from quant_pipeline.market.dates import places_in, require_calendar
 from quant_pipeline.market.instrument_rows import begins_of_names
@@ -152,7 +153,7 @@ def lay_out(
     columns = columns_of(fields)
     missing = sorted(set(columns) - set(adjusted_bars.columns))
     if missing:
-        raise FactorError(f"the bars have no column {missing}; they have {sorted(adjusted_bars.columns)}")
+        raise FactorError(f"the bars have no column {missing}; they have {first_of(sorted(adjusted_bars.columns))}")
     bars, has_earlier = _cut(adjusted_bars, columns, since, until)
     days, new = both_on_cores(
         lambda: places_in(sessions, bars["date"].to_numpy()),

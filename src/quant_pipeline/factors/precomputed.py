@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.common.exceptions import FactorError, StaleDataError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.factors.sorted_panel import PANEL_INDEX
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,11 @@ def check_precomputed(table: pd.DataFrame, sessions: pd.DatetimeIndex, instrumen
             f"names like '{instruments[0]}'. Rename the instruments of the file."
         )
     if not known.all():
-        logger.warning("%d rows of the factor file are of instruments outside the market", int((~known).sum()))
+        others = table.index[~known].get_level_values(1)
+        logger.warning(
+            "%d rows of the factor file are of %d instruments outside the market: %s",
+            len(others), others.nunique(), first_of(others.unique()),
+        )  # fmt: skip
     finite = table[known].astype("float64").replace([np.inf, -np.inf], np.nan)
     _check_sizes(finite)
     return finite.astype("float32").sort_index()
@@ -99,7 +104,7 @@ def check_file_factors(
     absent = sorted(set(names) - set(table.columns))
     if absent:
         raise FactorError(
-            f"the factor file '{file}' has no factors {absent[:5]}; it has {list(table.columns)[:8]}. Correct "
+            f"the factor file '{file}' has no factors {first_of(absent)}; it has {first_of(table.columns)}. Correct "
             "`file_factors` of the feature set."
         )
     known = table.loc[table.index.get_level_values(0) <= sessions[-1], names]
@@ -183,7 +188,7 @@ def _with_index(table: pd.DataFrame) -> pd.DataFrame:
     named = [name for name in SESSION_COLUMNS if name in table.columns]
     if len(named) != 1 or "instrument" not in table.columns:
         raise FactorError(
-            f"the factor file needs 'datetime' and 'instrument' as index or columns, it has {list(table.columns)[:8]}. "
+            f"the factor file needs 'datetime' and 'instrument' as index or columns, it has {first_of(table.columns)}. "
             f"{REMEDY}"
         )
     if further:
@@ -231,7 +236,7 @@ def _check_sizes(table: pd.DataFrame) -> None:
         )
     empty = largest.index[largest.isna()]
     if len(empty):
-        logger.warning("factors of the factor file without any value: %s", ", ".join(map(str, empty)))
+        logger.warning("%d factors of the factor file are without any value: %s", len(empty), first_of(empty))
 
 
 def _check_sessions(days: pd.Index, sessions: pd.DatetimeIndex) -> None:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from quant_pipeline.cli.opened_account import Opened
 from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import ConfigurationError, NotReadyError, QuantPipelineError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.live.account import timetable_of
 from quant_pipeline.live.notifications.ways import ways_of
@@ -191,7 +192,7 @@ def _daily_run(opened: Opened) -> Iterator[str]:
     names = opened.project.rules("live", LiveParameters).daily_pipelines
     if unknown := set(names) - known.keys():
         raise ConfigurationError(
-            f"live.daily_pipelines names {', '.join(sorted(unknown))}; `kedro registry list` names the pipelines."
+            f"live.daily_pipelines names {first_of(sorted(unknown))}; `kedro registry list` names the pipelines."
         )
     pipeline = sum((known[name] for name in names), Pipeline([]))
     for problem in problems_of(pipeline, opened.catalog, opened.project.configuration):

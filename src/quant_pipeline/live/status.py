@@ -10,10 +10,12 @@ from typing import Any
 
 import pandas as pd
 
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.live.account import LiveAccount
 from quant_pipeline.live.board import STATUS, STOPPED, counts_of, last_tasks, read_status
 from quant_pipeline.live.due import Owed, due
 from quant_pipeline.live.journal import JournalState, read_journal
+from quant_pipeline.live.market_data.files import WATCH_FILE
 from quant_pipeline.live.opening import JOURNAL, LOCK
 
 SILENT_SECONDS = 90.0
@@ -56,7 +58,7 @@ def describe(status: Mapping[str, Any]) -> Iterator[str]:
     if status.get("running"):
         yield f"running: {status['running']}  {status.get('progress', '')}".rstrip()
     if market := status.get("market"):
-        halted = f", halted: {', '.join(market['halted'])}" if market["halted"] else ""
+        halted = f", halted: {first_of(market['halted'], whole=WATCH_FILE)}" if market["halted"] else ""
         yield f"market: value {market['net_asset_value']}, {market['change']:+.2%} since the close{halted}"
     upcoming = status.get("next")
     yield f"next due: {upcoming['task']} at {_short(upcoming['due'])}" if upcoming else "next due: nothing is known yet"

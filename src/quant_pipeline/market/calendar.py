@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.common.listing import first_of
 
 if TYPE_CHECKING:
     import exchange_calendars
@@ -247,5 +248,5 @@ def _kind(name: str) -> type[exchange_calendars.ExchangeCalendar]:
         folded.setdefault(each.casefold(), each)
     near = [folded[each] for each in get_close_matches(str(name).casefold(), folded, n=3, cutoff=0.5)]
     usual = ("XNYS", "XLON", "XSHG", "XHKG", "XTKS", "24/7")
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known are for instance {', '.join(usual)}"
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known are for instance {first_of(usual)}"
     raise MarketDataError(f"unknown exchange calendar '{name}'; {hint}")

@@ -19,6 +19,7 @@ import pandas as pd
 
 from quant_pipeline.common.atomic import replacing_folder, write_text
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.common.locks import one_at_a_time
 from quant_pipeline.market.dates import places_in, require_calendar
 from quant_pipeline.market.instrument_rows import (
@@ -231,7 +232,7 @@ def _write_universe(folder: Path, name: str, ranges: Sequence[_Range], days: Seq
         logger.warning(
             "%s not in %s.txt of the Qlib provider: Qlib takes the name for a missing value; ask for its features by "
             "name, or rename it",
-            ", ".join(unreadable), name,
+            first_of(unreadable), name,
         )  # fmt: skip
     lines = [f"{instrument}\t{days[first]}\t{days[last]}\n" for instrument, first, last in ranges
              if instrument not in _MISSING]  # fmt: skip

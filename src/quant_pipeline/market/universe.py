@@ -10,6 +10,7 @@ import pandas as pd
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.market.dates import order_by_date
 from quant_pipeline.market.instrument_rows import begins, first_rows, number_instruments, take_names
@@ -203,7 +204,7 @@ def _ranges_of(name: str, named_universes: pd.DataFrame | None) -> pd.DataFrame:
     if ranges.empty:
         named = sorted(known["universe"].unique())
         near = difflib.get_close_matches(name, named, n=1)
-        hint = f"did you mean '{near[0]}'? It has {', '.join(named)}" if near else f"it has {', '.join(named)}"
+        hint = f"did you mean '{near[0]}'? It has {first_of(named)}" if near else f"it has {first_of(named)}"
         remedy = hint if named else "its market source has none; leave `universe.name` out"
         raise ConfigurationError(f"the market has no universe '{name}': {remedy}")
     return ranges

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.models.algorithms import FittedModel, Samples, find_algorithm
 from quant_pipeline.models.libraries import versions_of
 from quant_pipeline.models.spec import ModelSpec
@@ -90,7 +91,7 @@ def table_of(spec: ModelSpec, model: FittedModel, name: str, empty: pd.DataFrame
     if not isinstance(table, pd.DataFrame) or list(table.columns) != list(empty.columns):
         raise ModelError(
             f"algorithm '{spec.algorithm}': `{name}` of a fitted model has to be a table with the columns "
-            f"{', '.join(empty.columns)}; leave it out where there is nothing to report"
+            f"{first_of(empty.columns)}; leave it out where there is nothing to report"
         )
     return table
 
@@ -115,6 +116,6 @@ def weights_of(spec: ModelSpec, model: FittedModel, reserved: frozenset[str]) ->
         if name in reserved or PurePath(name).name != name or not isinstance(content, bytes):
             raise ModelError(
                 f"algorithm '{spec.algorithm}' returned a file '{name}' that a bundle cannot keep; `weights` has to "
-                f"return bytes by plain file names other than {', '.join(sorted(reserved))}"
+                f"return bytes by plain file names other than {first_of(sorted(reserved))}"
             )
     return files

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.common.exceptions import ModelError, StaleDataError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.factors.engine import compile_factors, compute_factors
 from quant_pipeline.factors.feature_sets import FROM_FILE, with_traded
 from quant_pipeline.market.calendar import as_sessions
@@ -129,7 +130,7 @@ def _computable(bundle: ModelBundle) -> ModelBundle:
     read = [name for name, expression in bundle.facts.expressions.items() if expression.startswith(FROM_FILE)]
     if read:
         raise ModelError(
-            f"{bundle.facts.spec.title} reads {', '.join(read[:3])} from a {bundle.facts.expressions[read[0]]}, which "
+            f"{bundle.facts.spec.title} reads {first_of(read)} from a {bundle.facts.expressions[read[0]]}, which "
             "the engine cannot compute from bars. Score it by the daily run: kedro run --pipelines prediction"
         )
     return bundle

@@ -12,6 +12,7 @@ from safetensors.torch import load, save
 from torch import Tensor, from_numpy, nn
 
 from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.common.listing import first_of
 
 STATE, TENSORS = "state.json", "tensors.safetensors"
 
@@ -38,7 +39,8 @@ def pack(attributes: dict[str, Any]) -> dict[str, bytes]:
     state = {name: packed for name, value in attributes.items() if (packed := packer.pack(name, value)) is not None}
     if not packer.learned:
         raise ModelError(
-            f"what this model of Qlib learned cannot be written without pickling; its attributes: {sorted(attributes)}"
+            f"what this model of Qlib learned cannot be written without pickling; its attributes: "
+            f"{first_of(sorted(attributes))}"
         )
     return packer.files | {STATE: json.dumps(state, sort_keys=True).encode(), TENSORS: save(packer.tensors)}
 

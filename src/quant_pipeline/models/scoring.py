@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.factors.feature_sets import TRADED
 from quant_pipeline.factors.processors import Arrays, ProcessorChain
 from quant_pipeline.models.fitted import FittedModel, Samples
@@ -74,7 +75,7 @@ def scored_samples(facts: BundleFacts, states: list[Arrays], features: Features,
             f"{TRADED}). Compute the features again, and train the model again where it is older than this column."
         )
     if missing:
-        raise ModelError(f"{facts.spec.title} needs factors that the features do not have: {', '.join(missing[:5])}")
+        raise ModelError(f"{facts.spec.title} needs factors that the features do not have: {first_of(missing)}")
     indices = np.arange(len(panel.index)) if rows is None else rows
     needed = rows_of_windows(panel, indices, facts.spec.window)
     processed = ProcessedPanel(PanelView(panel, needed, facts.columns), ProcessorChain(facts.spec.processors, states))

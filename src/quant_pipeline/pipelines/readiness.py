@@ -15,6 +15,7 @@ from kedro.framework.hooks import hook_impl
 
 from quant_pipeline.common.environments import naming_environment
 from quant_pipeline.common.exceptions import ConfigurationError, NotReadyError, QuantPipelineError
+from quant_pipeline.common.listing import first_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -231,7 +232,7 @@ class _Needs:
                 yield error
         if untrained:
             yield ModelError(
-                f"there is no champion of {', '.join(untrained)}; train "
+                f"there is no champion of {first_of(untrained)}; train "
                 f"{'it' if len(untrained) == 1 else 'them'} first: `kedro run --pipelines training`, or take the "
                 "model out of the combinations of parameters_ensemble.yml."
             )
@@ -303,7 +304,7 @@ class _Needs:
         if source not in (FUSED, FILE, *combinations, *models):
             yield ConfigurationError(
                 f"order_generation.source is '{source}', which is neither a combination nor a model in use; there are "
-                f"{', '.join((FUSED, *combinations, *models, FILE))}."
+                f"{first_of((FUSED, *combinations, *models, FILE))}."
             )
         if source == FILE:
             sources = scores_by_source(None, {}, self._load("score_file"))

@@ -12,6 +12,7 @@ import click
 from kedro.framework.hooks import hook_impl
 
 from quant_pipeline.common.environments import in_environment
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.common.places import LOCAL
 from quant_pipeline.project.backtest_folder import OWN_SEARCH
 
@@ -179,7 +180,7 @@ def _prediction(made: Made) -> Iterator[str]:
     fused = made.load("latest_fused_scores")
     yield (
         f"Scores of {made.as_of}: {fused['instrument'].nunique()} instruments, fused by "
-        f"{', '.join(fused['combination'].unique())}"
+        f"{first_of(fused['combination'].unique())}"
     )
     yield f"Next: kedro run --pipelines post_trade,order_generation --params as_of={made.as_of}"
 
@@ -189,7 +190,7 @@ def _ensemble(made: Made) -> Iterator[str]:
     series, weights = made.load("ic_series"), made.load("ensemble_weights")
     known = series.loc[series["model"] == "fused", "rank_ic"].dropna()
     own = weights[weights["combination"] == default].sort_values("weight", ascending=False)
-    shares = ", ".join(f"{row.model} {row.weight:.0%}" for row in own.itertuples())
+    shares = first_of(f"{row.model} {row.weight:.0%}" for row in own.itertuples())
     horizon = int(made.parameters["label"].get("horizon", 1))
     returns = f"returns of {horizon} session{'' if horizon == 1 else 's'}"
     yield f"{default}: rank IC {known.mean():+.4f} over {len(known)} test sessions, on {returns}; weights {shares}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quant_pipeline.common.exceptions import ClusterError, ConfigurationError
+from quant_pipeline.common.listing import first_of
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -156,7 +157,7 @@ def _certificates_of(security: Security, role: str) -> SSLContext | None:
         files = [named[key] for key in ("ca_file", "cert", "key") if named[key] and "\n" not in named[key]]
         for file in files:
             Path(file).open("rb").close()
-        raise OSError(f"{error} ({', '.join(dict.fromkeys(files))})") from error
+        raise OSError(f"{error} ({first_of(dict.fromkeys(files))})") from error
     return found
 
 

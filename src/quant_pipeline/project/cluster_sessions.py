@@ -22,6 +22,7 @@ from uuid import uuid4
 
 from quant_pipeline.common.cores import on_one_core
 from quant_pipeline.common.exceptions import ConfigurationError, ModelError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.common.memory import share_of_memory
 from quant_pipeline.common.places import path_here, protocol_of
 from quant_pipeline.common.processes import birth_of, lives, this_machine
@@ -180,7 +181,7 @@ def run_namespaces(client: Client, sessions: Sessions, namespaces: Sequence[str]
     if failures:
         failed = sum(map(len, failures.values()))
         others = ", the others are done" if failed < len(futures) else ""
-        reasons = "; ".join(f"{', '.join(sorted(names))}: {reason}" for reason, names in sorted(failures.items()))
+        reasons = first_of((f"{first_of(sorted(names))}: {reason}" for reason, names in sorted(failures.items())), "; ")
         raise ModelError(f"{failed} of {len(futures)} sessions failed{others}. {reasons}")
 
 
@@ -269,7 +270,7 @@ def _open_project(sessions: Sessions, host: str) -> None:
     differing = [name for name in names if repr(stated.get(name)) != repr(sessions.stated.get(name))]
     if differing:
         raise ConfigurationError(
-            f"{seen} reads other values of {', '.join(differing)} in {sessions.conf} than the command did. {remedy}"
+            f"{seen} reads other values of {first_of(differing)} in {sessions.conf} than the command did. {remedy}"
         )
     if sessions.mark is not None and not sessions.mark.is_file():
         raise ConfigurationError(f"{seen} has another folder {sessions.mark.parent} than the command. {remedy}")

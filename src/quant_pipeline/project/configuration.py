@@ -13,6 +13,7 @@ from yaml import YAMLError
 
 from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT, LOCAL, environments_in
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.project.configuration_files import ConfigurationFiles
 from quant_pipeline.project.project_paths import with_home, with_project_paths
 from quant_pipeline.project.references import merge, merged_and_resolved, names_from_params, select
@@ -98,7 +99,7 @@ class ProjectConfigLoader(ConfigurationFiles):
         if self._root.is_dir() and not (self._root / self.environment).is_dir():
             raise ConfigurationError(
                 f"There is no environment '{self.environment}' in {self._root.name}/; there are "
-                f"{', '.join(environments_in(self._root))}. `kedro account new {self.environment} --from sim` makes "
+                f"{first_of(environments_in(self._root))}. `kedro account new {self.environment} --from sim` makes "
                 "one for another account."
             )
 

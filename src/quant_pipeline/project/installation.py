@@ -14,6 +14,7 @@ import llvmlite.binding as llvm
 
 from quant_pipeline.common.code_version import version_of
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.listing import first_of
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class Installation:
         ]
         if differing:
             raise ConfigurationError(
-                f"the worker on {other.host} has {', '.join(differing)}; results could differ. Install the same there "
+                f"the worker on {other.host} has {first_of(differing)}; results could differ. Install the same there "
                 "and start it again."
             )
 

@@ -8,11 +8,14 @@ from pathlib import Path
 from pythonjsonlogger.json import JsonFormatter
 
 from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT
+from quant_pipeline.common.listing import WHOLE_LISTS
 
 logger = logging.getLogger(__name__)
 
 LOG_FILE = "log file of the environment"
 """Name of its handler."""
+_LISTENED = (None, WHOLE_LISTS)
+"""Loggers that the file listens to: the root, and what messages leave out, which no terminal shows."""
 
 
 class _LogFile(logging.FileHandler):
@@ -20,7 +23,8 @@ class _LogFile(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Close the file."""
-        logging.getLogger().removeHandler(self)
+        for listened in _LISTENED:
+            logging.getLogger(listened).removeHandler(self)
         self.close()
 
 
@@ -40,8 +44,11 @@ def log_to_file(project_path: Path, env: str | None) -> None:
     handler.setFormatter(
         JsonFormatter("{asctime}{levelname}{name}{message}", style="{", static_fields={"env": environment})
     )
-    root = logging.getLogger()
-    for earlier in [other for other in root.handlers if other.get_name() == LOG_FILE]:
-        root.removeHandler(earlier)
-        earlier.close()
-    root.addHandler(handler)
+    for listened in map(logging.getLogger, _LISTENED):
+        for earlier in [other for other in listened.handlers if other.get_name() == LOG_FILE]:
+            listened.removeHandler(earlier)
+            earlier.close()
+        listened.addHandler(handler)
+    whole = logging.getLogger(WHOLE_LISTS)
+    whole.setLevel(logging.INFO)
+    whole.propagate = False

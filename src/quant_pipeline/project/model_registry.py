@@ -12,6 +12,7 @@ from kedro.utils import find_kedro_project
 from pydantic import BaseModel, ValidationError
 
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.common.parameters import describe_faults
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.project.configuration import ProjectConfigLoader
@@ -42,7 +43,7 @@ def load_model_registry() -> dict[str, ModelSpec]:
     entries: dict[str, Any] = _parameters()["models"]
     for name, entry in entries.items():
         if isinstance(entry, dict) and not entry.keys() & {"algorithm", "features"}:
-            known = ", ".join(other for other in entries if other != name)
+            known = first_of(other for other in entries if other != name)
             raise ConfigurationError(
                 f"{_place_of(f'models.{name}')} sets keys of a model '{name}', which is not registered; there are "
                 f"{known}."

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from yaml import MarkedYAMLError, YAMLError
 
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.common.places import require_files, require_local
 
 ONLY_IN_FILES = ("account", "risk", "execution.account_number", "execution.needs_arming", "market_rules.calendar")
@@ -64,7 +65,7 @@ def refuse_limits_of_real_money(named: Sequence[str], environment: str) -> NoRet
         Always, with the names and the folder that they belong to.
     """
     raise ConfigurationError(
-        f"--params sets {', '.join(named)}, which account '{environment}' takes from its own files because it trades "
+        f"--params sets {first_of(named)}, which account '{environment}' takes from its own files because it trades "
         f"real money. Write them into conf/{environment}, where a change leaves a trace."
     )
 

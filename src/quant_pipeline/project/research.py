@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from quant_pipeline.common.exceptions import FactorError, StrategyError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.engine import compute_factors
@@ -66,7 +67,7 @@ def features(
     wanted = [instruments] if isinstance(instruments, str) else list(instruments)
     known = set(bars["instrument"].unique())
     if unknown := [name for name in wanted if name not in known]:
-        raise FactorError(f"the market has no bars of {', '.join(unknown)}; there are {len(known)} instruments")
+        raise FactorError(f"the market has no bars of {first_of(unknown)}; there are {len(known)} instruments")
     return panel[panel.index.get_level_values("instrument").isin(wanted)]
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from quant_pipeline.backtest.array_engine import run_backtest
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.common.parameters import Parameters, describe_faults
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.rules import CostRules
@@ -133,7 +134,13 @@ def _stored(served: ServedProject, question: BacktestQuestion, price: DealPrice)
     key, name = ("combination", question.combination) if question.combination else ("model", question.model)
     known = served.parameters["ensemble"]["combinations"] if question.combination else served.parameters["models"]
     if name not in known:
-        raise Refused(422, f"unknown {key}", f"there is no {key} '{name}'", f"There are {', '.join(known)}.", key)
+        raise Refused(
+            422,
+            f"unknown {key}",
+            f"there is no {key} '{name}'",
+            f"There are {first_of(known, whole=f'GET /v1/{key}s')}.",
+            key,
+        )
     (dataset,) = _dataset_of(question)
 
     def load() -> pd.Series:

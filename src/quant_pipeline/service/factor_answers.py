@@ -8,6 +8,7 @@ from functools import lru_cache
 import pandas as pd
 
 from quant_pipeline.common.exceptions import FactorError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.factors.engine import FactorPlan, compile_factors
 from quant_pipeline.factors.feature_sets import find_feature_set
 from quant_pipeline.service.answers import require_cells
@@ -101,7 +102,7 @@ def require_known(served: ServedProject, instruments: list[str]) -> None:
         raise Refused(
             422,
             "unknown instrument",
-            f"the market has no {', '.join(unknown[:5])}{' …' if len(unknown) > 5 else ''}",
+            f"the market has no {first_of(unknown, whole='the question')}",
             "GET /v1/instruments lists what it has.",
             "instruments",
         )

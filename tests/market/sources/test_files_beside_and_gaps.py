@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.quality import QualityParameters
 from quant_pipeline.market.sources.files.checking import check_folder
 from quant_pipeline.market.sources.files.observation import observe
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
+from quant_pipeline.market.sources.files.reading import say_left_out
 
 DAYS = pd.bdate_range("2024-01-02", periods=9).as_unit("ns")
 CLOSES = [100.0, 101.0, 102.0, 101.0, 103.0, 104.0, 103.0, 105.0, 106.0]
@@ -197,6 +199,23 @@ def test_rules_that_mean_no_bar_are_named(two):
     assert "no bar is of AAPL" in named(checked)
     assert "no bar is of AAA from 2030-01-01" in named(checked)
     assert "XXX is no instrument of the bars" in named(checked)
+
+
+def test_each_of_many_instruments_that_a_list_lacks_is_a_finding_of_its_own(tmp_path):
+    names = [f"N{number:03d}" for number in range(300)]
+    for name in names:
+        write(tmp_path, f"{name}.csv", bars())
+    (tmp_path / "securities.csv").write_text("symbol,name,sector\nN000,First,Energy\n")
+    found = observe(tmp_path, FilesMarketParameters(calendar="XNYS")).findings
+    assert found.loc[found["check"] == "unlisted", "instrument"].tolist() == names[1:]
+
+
+def test_thousands_of_problems_that_are_left_out_are_ten_lines_of_a_run_the_largest_first(caplog):
+    problems = [SourceProblem("bars.csv", 2 + number, None, "has no close", 1 + number) for number in range(3000)]
+    say_left_out(problems)
+    said = [record.getMessage() for record in caplog.records]
+    assert said[0] == "left out: bars.csv, row 3001: has no close"
+    assert said[9:] == ["left out: bars.csv, row 2992: has no close", "left out: and 2,990 more"]
 
 
 def test_a_rule_for_a_renamed_instrument_means_it(two):

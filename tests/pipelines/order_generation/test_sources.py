@@ -138,7 +138,7 @@ def test_plan_names_the_bundles_that_made_the_fused_scores_and_not_those_on_disk
 @pytest.mark.parametrize("source", ["file", "up"])
 def test_scores_of_a_few_names_sell_nothing(source):
     few = {"score_file": ranked("FED"), "up_latest_scores": panel("FED").assign(bundle=CHAMPIONS["up"])}
-    with pytest.raises(StaleDataError, match=r"only 3 of the 6 members .*\(A, B, C and more have none\).*min_coverage"):
+    with pytest.raises(StaleDataError, match=r"only 3 of the 6 members .*\(A, B, C have none\).*min_coverage"):
         nodes.generate_orders(**arguments(source, **few))
     lower = OrderGenerationParameters(source=source, min_coverage=0.5)
     orders, _ = nodes.generate_orders(**arguments(source, **few, order_generation=lower))

@@ -115,7 +115,7 @@ def test_a_statement_from_before_the_market_is_an_error(book):
 def test_a_holding_that_the_market_does_not_price_counts_at_its_cost(book, caplog):
     state = fold(book((), [statement(DEPOSIT, "2024-12-31,fill,OTC,buy,10,7,0,-70")]))
     assert state.closes[-1][1] == 1000
-    assert "OTC has no price up to 2025-01-03 and is valued at cost" in caplog.text
+    assert "without a price up to 2025-01-03, valued at cost, kept and not traded: OTC" in caplog.text
 
 
 def test_a_deposit_reaches_the_simulated_account_before_its_fills(bars, no_actions, rules):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from quant_pipeline.common.exceptions import FactorError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.factors.expression import operators
 from quant_pipeline.factors.expression.operators import OPERATORS, Operator, find_operator, nearest
 from quant_pipeline.factors.expression.parser import Call, Constant, Field, Tree, parse, syntax_error
@@ -153,7 +154,7 @@ class _Builder:
             return self.graph.add(Node("constant", (), (tree.value,), numeric))
         if isinstance(tree, Field):
             if self.fields is not None and tree.name not in self.fields:
-                known = ", ".join(f"${name}" for name in sorted(self.fields))
+                known = first_of(f"${name}" for name in sorted(self.fields))
                 raise self._error(tree, f"no field ${tree.name}{nearest(tree.name, self.fields)}; there are {known}")
             return self.graph.add(Node("field", (), (tree.name,), SINGLE))
         operator = self._operator(tree)

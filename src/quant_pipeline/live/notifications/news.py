@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from quant_pipeline.common.environments import in_environment
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.live.notifications.messages import Message
 from quant_pipeline.live.parameters import Level, Topic
 from quant_pipeline.trading.ledger.events import Event, EventKind
@@ -25,11 +27,12 @@ def messages_of(account: str, events: Sequence[Event]) -> Iterator[Message]:
     """
     fills = [event for event in events if event.kind is EventKind.FILL]
     if fills:
-        yield Message(Topic.FILLS, Level.INFO, f"{account}: {_counted(fills, 'fill')}", _listed(map(_fill, fills)))
+        listed = _listed(account, f"trades --last {len(fills)}", map(_fill, fills))
+        yield Message(Topic.FILLS, Level.INFO, f"{account}: {_counted(fills, 'fill')}", listed)
     denied = [event for event in events if event.kind in (EventKind.ORDER_DENIED, EventKind.ORDER_REJECTED)]
     if denied:
         title = f"{account}: {_counted(denied, 'order')} denied or rejected"
-        yield Message(Topic.DENIALS, Level.WARNING, title, _listed(map(_denial, denied)))
+        yield Message(Topic.DENIALS, Level.WARNING, title, _listed(account, "orders", map(_denial, denied)))
     for event in events:
         if event.kind is EventKind.TRADING_STATE_CHANGED:
             state, facts = event.payload["state"], event.payload
@@ -62,7 +65,6 @@ def _counted(events: Sequence[Event], word: str) -> str:
     return f"{len(events)} {word}{'' if len(events) == 1 else 's'}"
 
 
-def _listed(lines: Iterator[str]) -> str:
-    every = list(lines)
-    more = [f"and {len(every) - SHOWN} more"] if len(every) > SHOWN else []
-    return "\n".join([*every[:SHOWN], *more])
+def _listed(account: str, command: str, lines: Iterator[str]) -> str:
+    every = in_environment(f"`kedro account {command}`", account)
+    return first_of(lines, "\n", whole=every, limit=SHOWN)

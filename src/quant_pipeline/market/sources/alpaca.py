@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import pandas as pd
@@ -18,6 +19,7 @@ from alpaca.data.timeframe import TimeFrame
 from pydantic import Field
 
 from quant_pipeline.common.exceptions import ConfigurationError, MarketDataError, StaleDataError
+from quant_pipeline.common.listing import first_of, say_first
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.common.progress import track
 from quant_pipeline.market.calendar import TradingCalendar
@@ -134,15 +136,15 @@ def read_alpaca_market(
     missing = sorted(set(everything) - set(bars["instrument"]))
     if missing:
         raise MarketDataError(
-            f"Alpaca has no bars for {', '.join(missing[:10])} from {parameters.start} to {as_of}; "
+            f"Alpaca has no bars for {first_of(missing)} from {parameters.start} to {as_of}; "
             "correct `symbols` or `benchmark` of the market source"
         )
     sessions = calendar.between(bars["date"].min(), pd.Timestamp(as_of))
     actions, problems = translate_actions(source.actions(everything), bars, sessions)
     own = bars[bars["instrument"].isin(parameters.symbols)].reset_index(drop=True)
     problems += _stale(own, actions, sessions, parameters.stale_after)
-    for problem in problems:
-        logger.warning("%s, %s: %s", problem.file, problem.instrument, problem.message)
+    listed = (f"{problem.file}, {problem.instrument}: {problem.message}" for problem in problems)
+    say_first(partial(logger.warning, "%s"), listed)
     reference = bars[bars["instrument"] == parameters.benchmark].reset_index(drop=True)
     return MarketData(
         bars=own,

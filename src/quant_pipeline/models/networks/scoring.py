@@ -10,6 +10,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from quant_pipeline.common.exceptions import ModelError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.models.algorithms.network_record import NetworkHyper
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
 from quant_pipeline.models.networks.blocks import looks_across, score_block
@@ -86,7 +87,7 @@ def stored_weights(network: nn.Module) -> bytes:
     others = [name for name, value in stored.items() if not _is_dense(value)]
     if others:
         raise ModelError(
-            f"the network cannot be stored: {', '.join(others)} of its `state_dict` is no tensor that safetensors can "
+            f"the network cannot be stored: {first_of(others)} of its `state_dict` is no tensor that safetensors can "
             "hold; keep such values in dense parameters and buffers, or in attributes that `make_network` sets"
         )
     # Each for itself: safetensors refuses those that share memory, as tied weights do.

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.factors.session_rows import SessionRows
 
 GRID = 2.0**40
@@ -64,7 +65,7 @@ def fuse(scores: dict[str, pd.Series], weights: pd.Series, normalisation: str, m
         session = absent.index[0]
         missing = sorted(absent.columns[~absent.iloc[0]])
         raise StaleDataError(
-            f"{', '.join(missing)} has no scores for {session:%Y-%m-%d} while other members of the combination have; "
+            f"{first_of(missing)} has no scores for {session:%Y-%m-%d} while other members of the combination have; "
             f"{max_missing} may be missing. Run the prediction of that model, or raise `max_missing` in "
             "parameters_ensemble.yml."
         )

@@ -9,6 +9,7 @@ from typing import assert_never
 import pandas as pd
 
 from quant_pipeline.common.exceptions import StaleDataError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.evaluation.decile_returns import HISTORY_COLUMNS, decile_returns, round_trip_cost
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.exchange.rules import CostRules
@@ -250,10 +251,10 @@ def _tell_weights_of_others(weights: pd.DataFrame, ensemble: EnsembleParameters,
 def _require_members(name: str, combination: Combination, weighted: Iterable[str]) -> None:
     found = sorted(set(weighted))
     if found != sorted(set(combination.models)):
-        stored = f"its stored weights are of {found}" if found else "no weights of it are stored yet"
+        stored = f"its stored weights are of {first_of(found)}" if found else "no weights of it are stored yet"
         raise StaleDataError(
-            f"combination '{name}' fuses {sorted(combination.models)}, but {stored}. Estimate them: `kedro run "
-            "--pipelines ensemble`"
+            f"combination '{name}' fuses {first_of(sorted(combination.models))}, but {stored}. Estimate them: "
+            "`kedro run --pipelines ensemble`"
         )
 
 

@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.common.parameters import Parameters, read_chosen_part
 from quant_pipeline.pipelines.ensemble.weighting_registry import MemberWeighting, find_weighting
 
@@ -75,7 +76,8 @@ class Combination(Parameters):
     @model_validator(mode="after")
     def _manual_weights_name_the_members(self) -> "Combination":
         if self.member_weights == "manual" and set(self.manual) != set(self.models):
-            raise ValueError(f"manual weights are for {sorted(self.manual)}, the members are {sorted(self.models)}")
+            given, members = first_of(sorted(self.manual)), first_of(sorted(self.models))
+            raise ValueError(f"manual weights are for {given}, the members are {members}")
         if self.member_weights == "manual" and (min(self.manual.values()) < 0 or sum(self.manual.values()) <= 0):
             raise ValueError("manual weights must not be negative and must not all be zero")
         return self
@@ -119,7 +121,8 @@ class EnsembleParameters(Parameters):
     def _default_is_enabled(self) -> "EnsembleParameters":
         if self.default not in self.enabled:
             raise ValueError(
-                f"the default combination '{self.default}' is not among the enabled ones: {sorted(self.enabled)}"
+                f"the default combination '{self.default}' is not among the enabled ones: "
+                f"{first_of(sorted(self.enabled))}"
             )
         return self
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.pipelines.ensemble.parameters import Combination
 from quant_pipeline.pipelines.ensemble.weighting_registry import MemberWeighting, weigh_members
@@ -86,7 +87,7 @@ def stability_weights(coefficients: pd.DataFrame) -> pd.Series:
     if ratios.sum() <= 0:
         logger.warning(
             "no model of %s had a positive rank IC before its weights were used; weighing them equally",
-            list(coefficients.columns),
+            first_of(coefficients.columns),
         )
         return equal_weights(list(coefficients.columns))
     return ratios / ratios.sum()

@@ -8,6 +8,7 @@ from functools import reduce
 import pandas as pd
 
 from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.market.clock import label_lag
 from quant_pipeline.pipelines.ensemble.fusion import normalise
 from quant_pipeline.pipelines.ensemble_search.parameters import EnsembleSearchParameters
@@ -63,8 +64,8 @@ def align_scores(
     unknown = [model for model in wanted if model not in predictions]
     if unknown or not wanted:
         raise ConfigurationError(
-            f"`ensemble_search.models` names {unknown or 'no model'}; enabled are {sorted(predictions)}. "
-            "Correct it in parameters_ensemble_search.yml."
+            f"`ensemble_search.models` names {first_of(unknown) or 'no model'}; enabled are "
+            f"{first_of(sorted(predictions))}. Correct it in parameters_ensemble_search.yml."
         )
     scores = {}
     for model in wanted:

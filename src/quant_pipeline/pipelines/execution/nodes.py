@@ -3,13 +3,14 @@
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import pandas as pd
 
 from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exit_status import ExitStatus
+from quant_pipeline.common.listing import say_first
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.pipelines.execution.page import compose_execution_page
 from quant_pipeline.pipelines.execution.summary import summary_of_dry_run, summary_of_run
@@ -120,9 +121,13 @@ def judge_orders(
         table = verdict_table(
             desk.journal.book, verdicts, session, _provenance(plan, exchange.sessions[-1], rules.limits)
         )
-    for row in table.itertuples(index=False):
-        price, remark = float(row.reference_price), row.message or row.verdict
-        logger.info("%-4s %7g %-6s at %.2f: %s", row.side, row.quantity, row.instrument, price, remark)
+    # What is denied comes first: the rest goes as it was decided.
+    lines = (
+        f"{row.side:<4} {row.quantity:7g} {row.instrument:<6} at {float(row.reference_price):.2f}: "
+        f"{row.message or row.verdict}"
+        for row in table.sort_values("verdict", key=lambda verdict: verdict != "denied", kind="stable").itertuples()
+    )
+    _say_orders(lines, rules.account)
     if len(table) and not dry_run and (table["verdict"] == "denied").all():
         command = in_environment("kedro account replan", rules.account)
         logger.warning("nothing may be sent; when the cause is removed, `%s` asks the limits again", command)
@@ -181,11 +186,19 @@ def send_orders(
             return order_states_table(desk.journal.book, session, {}), breaks_table(()), outcome_of(desk)
         breaks = execute(desk, instrument_views(execution_market), 0)
         orders, outcome = order_states_table(desk.journal.book, session, desk.held_back), outcome_of(desk, breaks)
-    for row in orders.itertuples(index=False):
-        logger.info("%-4s %7g %-6s %s, executed %g", row.side, row.quantity, row.instrument, row.state, row.filled)
-    for found in breaks:
-        logger.error("%s: %s in the books, %s at the broker", found.what, found.ledger, found.broker)
+    lines = (
+        f"{row.side:<4} {row.quantity:7g} {row.instrument:<6} {row.state}, executed {row.filled:g}"
+        for row in orders.itertuples(index=False)
+    )
+    _say_orders(lines, rules.account)
+    differences = (f"{found.what}: {found.ledger} in the books, {found.broker} at the broker" for found in breaks)
+    command = in_environment("`kedro account reconcile`", rules.account)
+    say_first(partial(logger.error, "%s"), differences, whole=command)
     return orders, breaks_table(breaks), outcome
+
+
+def _say_orders(lines: Iterable[str], account: str) -> None:
+    say_first(partial(logger.info, "%s"), lines, whole=in_environment("`kedro account orders`", account))
 
 
 def report_execution(

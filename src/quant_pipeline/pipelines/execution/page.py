@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from quant_pipeline.common.environments import in_environment
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.reports import wording
 from quant_pipeline.reports.elements import Column, Html, join, masthead, paragraph, section, table
 from quant_pipeline.reports.order_columns import execution_columns
@@ -62,7 +63,7 @@ def _sentence(report: pd.DataFrame, outcome: Outcome, as_of: str, dry_run: bool,
         return "No plan was recorded for this session."
     approved = int((report["verdict"] == "approved").sum())
     said = f"{len(report)} orders decided at the close of {as_of}, {approved} approved"
-    by = f", by the limits {', '.join(limits)}" if limits else ""
+    by = f", by the limits {first_of(limits)}" if limits else ""
     if dry_run:
         return f"{said}{by} (dry run: nothing sent)."
     counts = ", ".join(f"{number} {word}" for word, number in outcome.counts.items())

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.common.exceptions import ConfigurationError, FactorError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.evaluation import factor_tables
 from quant_pipeline.evaluation.factor_correlation import correlate_blocks
 from quant_pipeline.evaluation.factor_scores import Exposures, score_factors
@@ -67,7 +68,9 @@ def collect_factors(
         handed_over = check_precomputed(precomputed_factors, calendar, instruments).reindex(index)
         taken = [name for name in handed_over.columns if name in sources]
         if taken:
-            raise ConfigurationError(f"the factor file uses names that are taken: {taken[:5]}. Rename its columns.")
+            raise ConfigurationError(
+                f"the factor file uses names that are taken: {first_of(taken)}. Rename its columns."
+            )
         parts.append(handed_over)
         sources |= dict.fromkeys(handed_over.columns, str(factor_evaluation.factor_file))
     if not parts:

@@ -5,6 +5,7 @@ from typing import Literal
 import pandas as pd
 from pydantic import Field, PositiveInt, model_validator
 
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.evaluation.factor_scores import ScoringParameters
 
 
@@ -42,7 +43,9 @@ class FactorEvaluationParameters(ScoringParameters):
     @model_validator(mode="after")
     def _size_is_known(self) -> "FactorEvaluationParameters":
         if self.size_factor not in self.known_factors:
-            raise ValueError(f"size_factor '{self.size_factor}' is none of known_factors {list(self.known_factors)}")
+            raise ValueError(
+                f"size_factor '{self.size_factor}' is none of known_factors {first_of(self.known_factors)}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.common.exceptions import StaleDataError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.market.calendar import TradingCalendar, require_session
 from quant_pipeline.market.data import MarketData, said_to_come_from, source_of
@@ -18,6 +19,11 @@ from quant_pipeline.market.sources.derived import mean_benchmark
 from quant_pipeline.market.universe import UniverseParameters, no_universes, require_known_names, select_universe
 
 logger = logging.getLogger(__name__)
+
+ACTIONS = "table corporate_actions"
+"""Where all delistings are, in the catalog."""
+EARLIER = 3
+"""Delistings of earlier sessions that a run names."""
 
 
 def read_market(
@@ -60,7 +66,8 @@ def read_market(
     ended = delist_ended(bars, market.corporate_actions, traded, ended_bars)
     actions, instruments = market.corporate_actions, market.instruments
     if len(ended):
-        actions, instruments = _with_ended(ended, ended_bars, bars, market)
+        _say_ended(ended, ended_bars, traded[-1])
+        actions, instruments = _with_ended(ended, bars, market)
     return {
         "bars": said_to_come_from(market.source, bars),
         "corporate_actions": actions,
@@ -71,16 +78,25 @@ def read_market(
     }
 
 
-def _with_ended(
-    ended: pd.DataFrame, rule: EndedBars, bars: pd.DataFrame, market: MarketData
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _say_ended(ended: pd.DataFrame, rule: EndedBars, session: pd.Timestamp) -> None:
+    """Warn of what counts as delisted from this session on; what did before is counted, the newest first."""
+    is_new = ended["date"] == session
+    before = ended[~is_new].sort_values("date", ascending=False, kind="stable")
+    if is_new.any():
+        logger.warning(
+            "without a bar for %d sessions, and delisted from %s on by `ended_bars`: %s",
+            rule.after_sessions, f"{session:%Y-%m-%d}", first_of(ended["instrument"][is_new], whole=ACTIONS),
+        )  # fmt: skip
+    if len(before):
+        names = (f"{row.instrument} ({row.date:%Y-%m-%d})" for row in before.itertuples())
+        logger.info(
+            "delisted by `ended_bars` in earlier sessions: %d, %s",
+            len(before), first_of(names, whole=ACTIONS, limit=EARLIER),
+        )  # fmt: skip
+
+
+def _with_ended(ended: pd.DataFrame, bars: pd.DataFrame, market: MarketData) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return corporate actions and instruments with the delistings that a rule has found."""
-    logger.warning(
-        "%d instruments without a bar for %d sessions count as delisted, by `ended_bars`: %s",
-        len(ended),
-        rule.after_sessions,
-        ", ".join(ended["instrument"]),
-    )
     last = last_trades(bars)
     delisted = market.instruments["instrument"].where(market.instruments["instrument"].isin(ended["instrument"]))
     order = ["date", "instrument", "kind"]

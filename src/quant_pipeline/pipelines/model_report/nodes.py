@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.common.exceptions import ModelError, StaleDataError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.evaluation import factor_tables
 from quant_pipeline.evaluation.drift import DriftParameters, advise, compare_distributions, rolling_rank_ic
 from quant_pipeline.evaluation.factor_correlation import correlate_factors
@@ -181,7 +182,7 @@ def _test_scores(predictions: dict[str, pd.DataFrame]) -> pd.DataFrame:
     common = is_common.index[is_common]
     if common.empty:
         raise StaleDataError(
-            f"{', '.join(columns)} have no test session in common; train them with the same `split`: "
+            f"{first_of(columns)} have no test session in common; train them with the same `split`: "
             "kedro run --pipelines training"
         )
     return panel[panel.index.get_level_values("datetime").isin(common)]

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.evaluation.drift import DriftParameters
 from quant_pipeline.evaluation.factor_scores import ScoringParameters
 from quant_pipeline.pipelines.factor_evaluation.figures import draw_decay, draw_relations
@@ -83,7 +84,7 @@ def compose_model_page(
 def _header(summary: pd.DataFrame, found: dict[str, Watched]) -> Html:
     best = summary.sort_values("rank_ic", ascending=False).iloc[0]
     tired = [model for model, one in found.items() if one.health["reasons"]]
-    advice = f"To be trained again: {', '.join(tired)}." if tired else "None of them has to be trained again."
+    advice = f"To be trained again: {first_of(tired)}." if tired else "None of them has to be trained again."
     found_at = f"a mean rank IC of {wording.coefficient(best['rank_ic'])} (t = {wording.ratio(best['rank_ic_t'])})"
     sentence = (
         f"{wording.plural(len(summary), 'model')} out of sample. {best['factor']} orders the next returns best, with "

@@ -8,6 +8,7 @@ import pandas as pd
 
 from quant_pipeline.backtest.weight_multipliers import daily_returns, newest_preferences
 from quant_pipeline.common.exceptions import StaleDataError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.exchange.lots import lots_of
 from quant_pipeline.exchange.market import TradingMarket
 from quant_pipeline.exchange.money import ticks_to_float
@@ -266,10 +267,10 @@ def require_coverage(scores: pd.Series, members: pd.Index, min_coverage: float, 
     """
     scored = members.isin(scores.dropna().index)
     if len(members) and scored.mean() < min_coverage:
-        missing = ", ".join(members[~scored][:5])
+        missing = first_of(members[~scored])
         raise StaleDataError(
             f"only {scored.sum()} of the {len(members)} members of the universe have a score for {session:%Y-%m-%d} "
-            f"({missing} and more have none); what is held and has no score would be sold. Score them too, or set "
+            f"({missing} have none); what is held and has no score would be sold. Score them too, or set "
             f"order_generation.min_coverage, which is {min_coverage:g}"
         )
 

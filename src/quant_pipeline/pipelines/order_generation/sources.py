@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.factors.labels import require_price, stated_label
 from quant_pipeline.market.clock import DealPrice
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
@@ -86,7 +87,7 @@ def choose_source(
     if name not in sources and source != FUSED:
         raise ConfigurationError(
             f"order_generation.source is '{source}', which is neither a combination nor a model with scores; there are "
-            f"{', '.join([FUSED, *sources])}"
+            f"{first_of([FUSED, *sources])}"
         )
     table = sources.get(name, pd.DataFrame({"datetime": [], "instrument": [], "score": []}))
     today = table[table["datetime"] == session]

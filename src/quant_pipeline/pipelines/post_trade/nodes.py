@@ -7,6 +7,7 @@ from typing import assert_never
 import pandas as pd
 
 from quant_pipeline.common.exceptions import AccountError, StaleDataError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.exchange.shared_market import market_of
 from quant_pipeline.market.point_in_time import known_at
@@ -77,7 +78,7 @@ def settle_with_broker(
     with trading_desk.open(session, rules, exchange) as desk:
         breaks = close_books(desk)
     if breaks:
-        differences = "; ".join(f"{found.what} {found.ledger} here, {found.broker} there" for found in breaks)
+        differences = first_of((f"{found.what} {found.ledger} here, {found.broker} there" for found in breaks), "; ")
         raise AccountError(
             f"{session:%Y-%m-%d} stays open, because the books of '{account.name}' differ from the broker: "
             f"{differences}. "

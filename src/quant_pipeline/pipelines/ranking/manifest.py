@@ -12,6 +12,7 @@ import pandas as pd
 
 from quant_pipeline import __version__
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.pipelines.ensemble.provenance import WEIGHTS, stated_bundles
 from quant_pipeline.reports.spreadsheet import safe
 
@@ -86,7 +87,7 @@ def verify(file: Path, manifest: Mapping[str, Any]) -> bool:
             return False
         return _sha256(write_csv(rows)) == str(manifest["rows_sha256"])
     if file.name not in manifest["files"]:
-        known = ", ".join([*manifest["files"], "a .parquet file"])
+        known = first_of([*manifest["files"], "a .parquet file"])
         raise ConfigurationError(f"the manifest has no file '{file.name}'; it has {known}. Keep the name of the file")
     return bool(hashlib.sha256(file.read_bytes()).hexdigest() == manifest["files"][file.name])
 

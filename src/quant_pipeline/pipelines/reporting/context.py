@@ -15,6 +15,7 @@ import pandas as pd
 
 from quant_pipeline import __version__
 from quant_pipeline.common.environments import in_environment
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.common.parameters import as_configured
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.labels import describe_label, expression_of
@@ -138,7 +139,7 @@ class ReportContext:
         if facts.get("hash") != self.backtest_hash or not others:
             return self
         said = (
-            f"The backtest is of other versions of {', '.join(others)} than the orders; "
+            f"The backtest is of other versions of {first_of(others)} than the orders; "
             f"`{self.command('ensemble,backtest')}` makes one of the newest training."
         )
         return replace(self, not_backtested=f"{said} {self.not_backtested}".rstrip())
@@ -230,7 +231,7 @@ def _other_labels(settings: Mapping[str, Any], deal_price: DealPrice) -> str:
         for name, entry in settings.get("models", {}).items()
         if entry.get("enabled", True) and entry.get("label")
     }
-    others = ", ".join(f"{describe_label(label)} ({name})" for name, label in own.items() if label != measured)
+    others = first_of(f"{describe_label(label)} ({name})" for name, label in own.items() if label != measured)
     if not others:
         return ""
     return f"All are measured on the label of the account ({describe_label(measured)}), although some learned {others}."

@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.common.parameters import Parameters
 from quant_pipeline.pipelines.reporting.sections import SHIPPED, find_section
 from quant_pipeline.project.backtest_folder import OWN
@@ -47,5 +48,5 @@ class ReportParameters(Parameters):
         anchors = [find_section(name).name for name in self.sections]
         twice = sorted({anchor for anchor in anchors if anchors.count(anchor) > 1})
         if twice:
-            raise ValueError(f"two sections are called {', '.join(twice)}; a section needs a name of its own")
+            raise ValueError(f"two sections are called {first_of(twice)}; a section needs a name of its own")
         return self

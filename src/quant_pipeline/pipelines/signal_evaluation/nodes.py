@@ -9,6 +9,7 @@ import pandas as pd
 
 from quant_pipeline.backtest.array_engine import run_backtest
 from quant_pipeline.common.exceptions import ConfigurationError, FactorError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.evaluation.information_coefficient import information_coefficients, rank_ic_t, summarise
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.engine import compute_factors
@@ -75,7 +76,7 @@ def _expression(name: str, signals: Mapping[str, Any]) -> str:
     if name not in signals:
         near = get_close_matches(name, signals, n=1)
         hint = f"did you mean '{near[0]}'? " if near else ""
-        raise ConfigurationError(f"there is no signal '{name}'; {hint}There are {', '.join(signals)}.")
+        raise ConfigurationError(f"there is no signal '{name}'; {hint}There are {first_of(signals)}.")
     return expression_of(name, signals[name])
 
 

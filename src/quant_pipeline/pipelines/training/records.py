@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.evaluation.information_coefficient import information_coefficients
 from quant_pipeline.exchange.rules import MarketRules
 from quant_pipeline.factors.feature_sets import TRADED, FeatureSet
@@ -113,7 +114,8 @@ class ModelSetting:
         unknown = sorted(set(factors) - set(available))
         if unknown:
             raise ConfigurationError(
-                f"{spec.title}: feature set '{spec.features}' has no factors {unknown[:5]} (parameters_models.yml)"
+                f"{spec.title}: feature set '{spec.features}' has no factors {first_of(unknown)} "
+                "(parameters_models.yml)"
             )
         return {factor: available[factor] for factor in factors}
 

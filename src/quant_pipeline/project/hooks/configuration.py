@@ -12,6 +12,7 @@ from kedro.framework.hooks import hook_impl
 
 from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT, LOCAL
 from quant_pipeline.common.exceptions import ConfigurationError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.project.configuration import ProjectConfigLoader
 
 if TYPE_CHECKING:
@@ -75,9 +76,9 @@ class LocalOverrideHooks:
             return
         if self._loader.withheld:
             raise ConfigurationError(
-                f"conf/{LOCAL} sets {', '.join(sorted(self._loader.withheld))}, which account '{self._environment}' "
+                f"conf/{LOCAL} sets {first_of(sorted(self._loader.withheld))}, which account '{self._environment}' "
                 f"takes from its own files because it trades real money. Move them to conf/{self._environment}, or to "
                 "the account they are meant for."
             )
         if files := self._loader.local_files():
-            logger.info("conf/%s overrides: %s", LOCAL, ", ".join(files))
+            logger.info("conf/%s overrides: %s", LOCAL, first_of(files))

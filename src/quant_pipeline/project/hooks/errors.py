@@ -12,6 +12,7 @@ from kedro.io import DatasetError
 
 from quant_pipeline.common.environments import naming_environment
 from quant_pipeline.common.exceptions import QuantPipelineError, StaleDataError, StorageError, causes_of
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.common.missing_libraries import explain_missing_library
 from quant_pipeline.common.storage_errors import explain_storage_error
 from quant_pipeline.project.log_file import LOG_FILE
@@ -106,7 +107,7 @@ def describe_missing(datasets: Sequence[str], stage: str | None, given: Sequence
     remedy = f"run `kedro run --pipelines {stage}{params}` first" if stage else NO_STAGE
     if len(datasets) == 1:
         return f"dataset '{datasets[0]}' has not been made yet; {remedy}."
-    return f"datasets {', '.join(datasets)} have not been made yet; {remedy}."
+    return f"datasets {first_of(datasets)} have not been made yet; {remedy}."
 
 
 def _not_made_yet(error: Exception) -> QuantPipelineError:

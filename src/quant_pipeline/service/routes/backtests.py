@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from fastapi import APIRouter, Request, Response
 
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 from quant_pipeline.service.access import Reader, Researcher
 from quant_pipeline.service.answers import ARROW_ANSWER, answer, answer_table, require_cells
@@ -90,7 +91,7 @@ async def scores(
                 404,
                 "unknown combination",
                 f"there are no scores of a combination '{name}'",
-                f"There are {', '.join(names)}.",
+                f"There are {first_of(names, whole='GET /v1/combinations')}.",
                 "name",
             )
         found = table[table["combination"] == name]

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from quant_pipeline.cli.model_versions import COLUMNS, describe_versions
 from quant_pipeline.cli.opened_models import registered, store_of
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.models.inference import InferenceEngine
 from quant_pipeline.models.spec import ModelSpec
 from quant_pipeline.project.model_registry import load_model_registry
@@ -134,6 +135,6 @@ def _spec(name: str) -> ModelSpec:
     """Return an enabled model, or refuse its name."""
     registry = load_model_registry()
     if name not in registry:
-        names = ", ".join(registry)
+        names = first_of(registry, whole="GET /v1/models")
         raise Refused(404, "unknown model", f"there is no enabled model '{name}'", f"There are {names}.", "name")
     return registered(name)

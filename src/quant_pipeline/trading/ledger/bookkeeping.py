@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.exchange.money import (
     payment_units,
     price_after_dividend,
@@ -122,7 +123,7 @@ def book_days(
         state.apply(close)
         new.append(close)
     if problems:
-        raise AccountError("\n".join(dict.fromkeys(problems)))
+        raise AccountError(first_of(dict.fromkeys(problems), "\n"))
     _warn_of_unpriced(state, market)
     return tuple(new)
 
@@ -130,9 +131,10 @@ def book_days(
 def _warn_of_unpriced(state: AccountState, market: TradingMarket) -> None:
     """Name what the market does not price, once and not for every session."""
     places = dict(zip(state.positions, market.instruments.get_indexer(list(state.positions)), strict=True))
-    for name in sorted(name for name, place in places.items() if place < 0 or market.arrays.mark[-1][place] <= 0):
-        last = f"{market.sessions[-1]:%Y-%m-%d}"
-        logger.warning("%s has no price up to %s and is valued at cost; it is kept and not traded", name, last)
+    unpriced = sorted(name for name, place in places.items() if place < 0 or market.arrays.mark[-1][place] <= 0)
+    if unpriced:
+        last, names = f"{market.sessions[-1]:%Y-%m-%d}", first_of(unpriced)
+        logger.warning("without a price up to %s, valued at cost, kept and not traded: %s", last, names)
 
 
 def _settings(

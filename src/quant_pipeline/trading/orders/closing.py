@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.trading.ledger.events import Event, EventKind, money
 from quant_pipeline.trading.orders.desk import TradingDesk
 from quant_pipeline.trading.orders.execution import cancel_what_is_left
@@ -49,7 +50,7 @@ def close_books(desk: TradingDesk) -> tuple[Break, ...]:
     working = [o.order.client_order_id for o in desk.journal.book.unfinished if o.session <= desk.session]
     if working:
         raise AccountError(
-            f"the broker still works on {', '.join(working[:3])} ({len(working)} orders); run post_trade again later"
+            f"the broker still works on {first_of(working)} ({len(working)} orders); run post_trade again later"
         )
     account = desk.check_account()
     equity = account.last_equity if desk.now() >= next_opens else account.equity

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 import pandas as pd
 
 from quant_pipeline.common.exceptions import IncompleteError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.trading.broker_records import BrokerAsset, BrokerOrder, BrokerPosition
 from quant_pipeline.trading.ledger.events import is_named_by
 from quant_pipeline.trading.orders.collection import collect
@@ -225,9 +226,12 @@ def require_sold(left: tuple[Left, ...], account: str) -> None:
         Names everything that is left, and why.
     """
     if left:
-        rows = "; ".join(
-            f"{'an unknown number of' if row.quantity is None else row.quantity} {row.instrument}: {row.reason}"
-            for row in left
+        rows = first_of(
+            (
+                f"{'an unknown number of' if row.quantity is None else row.quantity} {row.instrument}: {row.reason}"
+                for row in left
+            ),
+            "; ",
         )
         raise IncompleteError(
             f"'{account}' still holds {len(left)} positions: {rows}. Run flatten again, or sell them there."

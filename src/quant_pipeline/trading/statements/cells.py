@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.trading.activities.numbers import is_countable
 from quant_pipeline.trading.statements.dates import DateReader, Moment
 from quant_pipeline.trading.statements.formats import FieldName, RowRule, StatementFormat, bare
@@ -144,7 +145,7 @@ class Cells:
         if key is None:
             raise AccountError(
                 f"{self.row.file}: there is no column '{column}', which the format reads as {field}; the file has "
-                f"{', '.join(self.row.header.keys)}"
+                f"{first_of(self.row.header.keys, limit=40)}"
             )
         value = self.row.values[key]
         meanings = self.form.values.get(column)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.trading.statements.contents import is_other_document
 from quant_pipeline.trading.statements.formats import StatementFormat, StatementImportParameters
 from quant_pipeline.trading.statements.reader import fitness
@@ -39,7 +40,7 @@ def choose_format(file: StatementFile, parameters: StatementImportParameters) ->
         return None
     like = _alike(file, parameters)
     problem = "no format reads it" + (f", but its content looks like {like}" if like else "")
-    known = "; ".join(f"{name} reads {form.files}" for name, form in parameters.formats.items())
+    known = first_of((f"{name} reads {form.files}" for name, form in parameters.formats.items()), "; ")
     raise AccountError(f"{file.name}: {problem}. Rename it, or change statement_import.formats ({known}).")
 
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.trading.activities.corporate import meaning_of_group
 from quant_pipeline.trading.broker_records import PositionActivity, PositionKind
 from quant_pipeline.trading.ledger.events import EventKind
@@ -155,7 +156,7 @@ def _join(members: list[Draft]) -> list[Draft]:
     out, into = _sums(leg for leg in legs if leg.quantity < 0), _sums(leg for leg in legs if leg.quantity > 0)
     if len(out) > 1 or len(into) > 1:
         raise AccountError(
-            f"{first.place}: {len(members)} rows of one day move {', '.join([*out, *into])}; which of them belong "
+            f"{first.place}: {len(members)} rows of one day move {first_of([*out, *into])}; which of them belong "
             "together is not stated. Write the actions into plain.csv and let a rule ignore these rows."
         )
     amount = sum((leg.cash for leg in legs), ZERO)

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.trading.statements.contents import Content, text_of
 from quant_pipeline.trading.statements.dates import FIRST_SERIAL, LAST_SERIAL
 from quant_pipeline.trading.statements.formats import StatementFormat
@@ -105,7 +106,7 @@ def _workbook_lines(name: str, data: bytes, form: StatementFormat) -> Iterator[L
     except (InvalidFileException, KeyError, ValueError, OSError) as error:
         raise AccountError(f"{name} is a damaged workbook ({error}); open it and save it again as xlsx") from error
     if form.sheet is not None and form.sheet not in book.sheetnames:
-        raise AccountError(f"{name} has no sheet '{form.sheet}', only {', '.join(book.sheetnames)}")
+        raise AccountError(f"{name} has no sheet '{form.sheet}', only {first_of(book.sheetnames)}")
     sheets = [book[form.sheet]] if form.sheet is not None else book.worksheets
     read = [
         [

@@ -11,6 +11,7 @@ from functools import lru_cache
 import pandas as pd
 
 from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.trading.activities.booked import alert
 from quant_pipeline.trading.activities.quarantine import PREFIX, quarantine_event, resolution_event
 from quant_pipeline.trading.broker_records import UnknownActivity
@@ -53,9 +54,10 @@ def without_rule(row: StatementRow, form: StatementFormat) -> str:
     """Say that no rule explains a row."""
     sort = sort_of(row, form)
     if not sort:
+        columns = first_of(row.header.keys, limit=40)
         return (
             f"{row.file}: none of the columns that tell the rows of its format apart is in its header "
-            f"({', '.join(row.header.keys)}); is it another export, or in another language? {form.advice}".strip()
+            f"({columns}); is it another export, or in another language? {form.advice}".strip()
         )
     texts = ", ".join(f"{column} '{text}'" for column, text in sort.items() if text)
     what = f"with {texts}" if texts else "without text in its deciding columns"

@@ -10,6 +10,7 @@ import pandas as pd
 import yaml
 
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.quality import QualityParameters, check_bars
@@ -118,7 +119,7 @@ def describe_check(checked: CheckedFolder, options: FilesMarketParameters) -> li
     ]
     for layout, files in sorted(_by_layout(seen.layouts).items()):
         adjusted = _ADJUSTED[seen.adjusted.get(files[0], NONE)]
-        named = ", ".join(files[:5]) + (f" and {len(files) - 5} more" if len(files) > 5 else "")
+        named = first_of(files, whole="--json", limit=5)
         lines += [f"layout {layout} ({layout_of(layout).title}): {named}", f"  prices {adjusted}"]
     for kind in ("actions", "findings"):
         if summary[kind]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -63,6 +63,11 @@ class Draft:
         if len(rows):
             columns = {"check": check, "severity": severity, "value": value, "detail": detail}
             self.findings.append(rows[["instrument", "date"]].assign(**columns)[COLUMNS])
+
+    def note_instruments(self, names: Sequence[str], check: str, detail: str) -> None:
+        """Note a finding about each of many instruments."""
+        row = {"date": pd.NaT, "check": check, "severity": "warning", "value": np.nan, "detail": detail}
+        self.findings.append(pd.DataFrame([{"instrument": name} | row for name in names])[COLUMNS])
 
     def note_file(self, file: str, check: str, detail: str, severity: str = "warning") -> None:
         """Note a finding about a whole file."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.instrument_rows import different_dates, number_instruments
 from quant_pipeline.market.sources.files.adjustment import (
@@ -151,7 +152,7 @@ def read_session_dates(draft: Draft, seen: Observation, options: FilesMarketPara
         if chosen.others:
             draft.note_file(
                 "calendar", "calendar_unsure",
-                f"the dates and names fit {', '.join((chosen.name, *chosen.others))} alike; read as {chosen.name}; "
+                f"the dates and names fit {first_of((chosen.name, *chosen.others))} alike; read as {chosen.name}; "
                 "name the right one with `calendar`, or --params market_rules.calendar=…",
             )  # fmt: skip
     rows["moment"] = rows["date"]

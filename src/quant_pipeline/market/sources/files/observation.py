@@ -144,8 +144,7 @@ def _add_tables(seen: Observation, found: FoundFiles, options: FilesMarketParame
             what = "has bars but is not listed in this file; add it"
             draft.problems += [SourceProblem(options.securities, None, name, what) for name in unknown]
         elif unknown:
-            listed = ", ".join(unknown[:5])
-            draft.note_file(printable(found.securities.name), "unlisted", f"does not list {listed}")
+            draft.note_instruments(unknown, "unlisted", f"{printable(found.securities.name)} does not list it")
     stated = read_delistings(found.delistings, seen.securities)
     if len(seen.rows):
         name = "securities" if found.delistings is None else printable(found.delistings.name)

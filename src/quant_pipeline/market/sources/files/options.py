@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.common.parameters import LocalPath, Parameters
 
 Adjustment = Literal["none", "splits", "splits_and_dividends"]
@@ -131,7 +132,7 @@ class FilesMarketParameters(Parameters):
 
         unknown = sorted(set(columns) - set(FIELDS))
         if unknown:
-            raise ValueError(f"{', '.join(unknown)} is no column of ours; there are {', '.join(FIELDS)}")
+            raise ValueError(f"{first_of(unknown)} is no column of ours; there are {', '.join(FIELDS)}")
         return columns
 
     @field_validator("separator")

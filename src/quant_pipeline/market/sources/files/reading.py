@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.common.listing import first_of, say_first
 from quant_pipeline.market.benchmark import check_benchmark
 from quant_pipeline.market.data import MarketData, SourceProblem
 from quant_pipeline.market.quality import no_findings
@@ -58,8 +60,7 @@ def read_market_files(
     seen = observe_at_rest(folder, parameters, cache_folder)
     if seen.is_refused:
         raise all_problems(seen.problems, folder)
-    for problem in seen.problems:
-        logger.warning("left out: %s", problem)
+    say_left_out(seen.problems)
     return market_at(seen, as_of)
 
 
@@ -112,12 +113,17 @@ def all_problems(problems: list[SourceProblem], folder: Path) -> MarketDataError
     )
 
 
+def say_left_out(problems: list[SourceProblem]) -> None:
+    """Warn of what was left out, the largest first; findings and the log have all of it."""
+    ordered = sorted(problems, key=lambda problem: -problem.size)
+    say_first(partial(logger.warning, "left out: %s"), ordered)
+
+
 def list_problems(problems: list[SourceProblem], folder: Path, remedy: str) -> MarketDataError:
     """Return one error with every problem, the largest first, and the remedy."""
     ordered = sorted(problems, key=lambda problem: -problem.size)
-    listed = "".join(f"\n  {problem}" for problem in ordered[:LISTED_PROBLEMS])
-    more = f"\n  … and {len(problems) - LISTED_PROBLEMS} more" if len(problems) > LISTED_PROBLEMS else ""
-    return MarketDataError(f"{len(problems)} problems in the files of {folder}:{listed}{more}\n{remedy}")
+    listed = first_of(ordered, "\n  ", limit=LISTED_PROBLEMS)
+    return MarketDataError(f"{len(problems)} problems in the files of {folder}:\n  {listed}\n{remedy}")
 
 
 def _read(parameters: FilesSourceParameters, request: MarketRequest) -> MarketData:

@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.market.sources.files.column_names import (
     HUNDREDTHS,
     LOTS,
@@ -119,7 +120,7 @@ def recognise(table: pd.DataFrame, form: str | None, options: FilesMarketParamet
         )
     elif lacking:
         missing = (
-            f"has no column for {', '.join(lacking)}; it has {', '.join(header) or 'none'}. "
+            f"has no column for {first_of(lacking)}; it has {first_of(header, limit=40) or 'none'}. "
             "Map your names with `columns` of the market source"
         )
         if "volume" in lacking and "amount" in columns.values():
@@ -205,7 +206,7 @@ def _currencies(
 def several_currencies(stated: set[str], column: str) -> str:
     """Return what is wrong with prices of more than one currency."""
     return (
-        f"states prices in {', '.join(sorted(stated)[:4])} in its column '{column}', and one account adds them up; "
+        f"states prices in {first_of(sorted(stated))} in its column '{column}', and one account adds them up; "
         f"convert them to one currency and name the column in `ignored_columns: [{column}]`"
     )
 
@@ -345,7 +346,7 @@ def _unused(header: dict[str, str], columns: dict[str, str], options: FilesMarke
     ]
     if not unused:
         return []
-    names = ", ".join(f"'{name}'" for name in unused)
+    names = first_of(f"'{name}'" for name in unused)
     return [
         f"has {names}, which may hold splits, dividends, adjusted closes or instruments, and would not use it. Map it "
         f"with `columns` ({', '.join(field for field in FIELDS if field in _MAPPED)}) or name it in `ignored_columns`"

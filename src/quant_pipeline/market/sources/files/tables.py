@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.price_adjustment import DELISTING
@@ -52,7 +53,7 @@ def read_securities(file: Path) -> pd.DataFrame:
     table = _read(file, _OF_INSTRUMENT | {name: name for name in _OF_SECURITIES})
     missing = sorted({"instrument", "name", "sector"} - set(table.columns))
     if missing:
-        raise MarketDataError(f"{file} has no column {', '.join(missing)}; it needs symbol, name and sector")
+        raise MarketDataError(f"{file} has no column {first_of(missing)}; it needs symbol, name and sector")
     table["name"] = table["name"].mask(table["name"] == "", table["instrument"])
     table["sector"] = table["sector"].mask(table["sector"] == "", "Unknown")
     twice = table["instrument"].duplicated()
@@ -98,7 +99,7 @@ def read_delistings(file: Path | None, securities: pd.DataFrame | None) -> pd.Da
         table = _read(file, _OF_DELISTINGS)
         missing = sorted({"instrument", "delisted", "value"} - set(table.columns))
         if missing:
-            raise MarketDataError(f"{file} has no column {', '.join(missing)}; it needs symbol, date and value")
+            raise MarketDataError(f"{file} has no column {first_of(missing)}; it needs symbol, date and value")
         tables.append(table)
     if not tables:
         return pd.DataFrame({"instrument": [], "delisted": [], "value": []}).astype(
@@ -130,7 +131,7 @@ def read_renames(file: Path | None) -> list[tuple[str, str, pd.Timestamp | None]
     table = table.rename(columns={"instrument": "new"}) if "new" not in table else table
     missing = sorted({"old", "new"} - set(table.columns))
     if missing:
-        raise MarketDataError(f"{file} has no column {', '.join(missing)}; it needs old, new and, if wanted, date")
+        raise MarketDataError(f"{file} has no column {first_of(missing)}; it needs old, new and, if wanted, date")
     old, new = (table[name].map(tidy_name) for name in ("old", "new"))
     stated = table.get("date", pd.Series("", index=table.index))
     dates = read_dates(stated)

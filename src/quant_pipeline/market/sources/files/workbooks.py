@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.market.sources.files.header import Header, find_header
 from quant_pipeline.market.sources.files.instrument_names import adjustment_said
 from quant_pipeline.market.sources.files.layouts import CANONICAL
@@ -39,12 +40,12 @@ def read_workbook(content: bytes, own: Mapping[str, str]) -> RawTable:
     columns = {tuple(map(str, part.table.columns)) for part in parts.values()}
     if len(columns) > 1:
         raise UnreadableFileError(
-            f"has {len(parts)} sheets with bars ({', '.join(parts)}) of different columns; save each as a file"
+            f"has {len(parts)} sheets with bars ({first_of(parts)}) of different columns; save each as a file"
         )
     adjusted = {adjustment_said(part.title)[0] for part in parts.values()}
     if len(adjusted) > 1:
         raise UnreadableFileError(
-            f"has {len(parts)} sheets with bars ({', '.join(parts)}), and not all say the same adjustment of prices; "
+            f"has {len(parts)} sheets with bars ({first_of(parts)}), and not all say the same adjustment of prices; "
             "save each as a file"
         )
     names = {str(column).strip().lower() for column in next(iter(parts.values())).table.columns}

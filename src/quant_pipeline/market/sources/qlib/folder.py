@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.common.text_lines import lines_of
 from quant_pipeline.market.qlib_provider import folder_name
 from quant_pipeline.market.sources.files.dates import YEARS
@@ -94,7 +95,7 @@ class QlibFolder:
         """
         file = self.path / "instruments" / f"{universe.lower()}.txt"
         if universe.lower() not in self.universes():
-            named = ", ".join(self.universes()) or "none"
+            named = first_of(self.universes()) or "none"
             near = difflib.get_close_matches(universe.lower(), self.universes(), n=1)
             hint = f"; did you mean '{near[0]}'?" if near else ""
             raise MarketDataError(f"{self.path} has no universe '{universe}'; there are {named}{hint}")
@@ -183,7 +184,7 @@ def _what_is_wrong(path: Path) -> str:
         return "there is no such folder"
     calendars = sorted(file.stem for file in (path / "calendars").glob("*.txt"))
     if calendars:
-        return f"it has no calendars/day.txt, only {', '.join(calendars)}, and daily bars are needed"
+        return f"it has no calendars/day.txt, only {first_of(calendars)}, and daily bars are needed"
     inner = sorted(each.name for each in path.iterdir() if (each / "calendars" / "day.txt").is_file())
     if inner:
         return f"one lies below it, {path / inner[0]}"

@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.market.qlib_provider import BENCHMARK
 from quant_pipeline.market.sources.qlib.folder import QlibFolder
 
@@ -35,7 +36,7 @@ def choose_benchmark(folder: QlibFolder, universe: str, wanted: str | None) -> s
     if wanted is not None:
         if not folder.fields_of(wanted):
             known = sorted({name for name in (*INDEX_OF.values(), *_WIDE) if folder.fields_of(name)})
-            hint = f"; it has {', '.join(known)}" if known else ""
+            hint = f"; it has {first_of(known)}" if known else ""
             raise MarketDataError(f"{folder.path} has no bars of the benchmark '{wanted}'{hint}; correct `benchmark`")
         return wanted
     own = INDEX_OF.get(universe.lower())

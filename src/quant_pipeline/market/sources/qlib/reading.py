@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.common.progress import track
 from quant_pipeline.market.benchmark import check_benchmark
 from quant_pipeline.market.calendar import TradingCalendar
@@ -23,15 +23,13 @@ from quant_pipeline.market.sources.files.cleaning import keep_sessions, refuse_b
 from quant_pipeline.market.sources.files.draft import Draft
 from quant_pipeline.market.sources.files.instrument_names import case_twins, fault_of
 from quant_pipeline.market.sources.files.moves import refuse_mixed_columns, refuse_wrong_units
-from quant_pipeline.market.sources.files.reading import LATEST, list_problems
+from quant_pipeline.market.sources.files.reading import LATEST, list_problems, say_left_out
 from quant_pipeline.market.sources.qlib.folder import QlibFolder, is_of_provider
 from quant_pipeline.market.sources.qlib.indices import choose_benchmark, is_index
 from quant_pipeline.market.sources.qlib.options import QlibSourceParameters
 from quant_pipeline.market.sources.qlib.traded import benchmark_of, derive_actions, traded_bars
 from quant_pipeline.market.sources.reading_at_rest import read_at_rest
 from quant_pipeline.market.sources.source import MarketRequest, MarketSource
-
-logger = logging.getLogger(__name__)
 
 NEEDED = (*PRICES, "volume")
 FACTOR = "factor"
@@ -59,8 +57,7 @@ def _read(parameters: QlibSourceParameters, request: MarketRequest) -> MarketDat
     _tidy(draft, calendar)
     if draft.problems and (parameters.on_problem == "refuse" or draft.is_blocked or draft.rows.empty):
         raise list_problems(draft.problems, folder.path, _remedy(parameters))
-    for problem in draft.problems:
-        logger.warning("left out: %s", problem)
+    say_left_out(draft.problems)
     return _market(draft, members, benchmark, parameters, cut)
 
 
@@ -116,8 +113,7 @@ def _draft(
         elif len(table):
             tables.append(table.assign(file=len(draft.files) - 1))
     if without:
-        listed = ", ".join(without[:5]) + (" …" if len(without) > 5 else "")
-        draft.note_file(f"{parameters.universe}.txt", "no_bars", f"{len(without)} instruments have none: {listed}")
+        draft.note_instruments(without, "no_bars", f"{parameters.universe}.txt names it, and it has no bars")
     if not tables and not draft.problems:
         raise MarketDataError(
             f"{folder.path} has no bars of the universe '{parameters.universe}' up to {cut:%Y-%m-%d}; its calendar "
@@ -160,14 +156,14 @@ def _bars_of(
     needed = PRICES if is_benchmark else NEEDED
     missing = [field for field in needed if field not in fields]
     if missing:
-        return f"has no field {', '.join(missing)}; there are {', '.join(fields)}"
+        return f"has no field {first_of(missing)}; there are {first_of(fields)}"
     read = {field: folder.read(name, field) for field in (*NEEDED, FACTOR)}
     found = {field: stored for field, stored in read.items() if stored is not None}
     empty = [field for field in PRICES if field not in found]
     if len(empty) == len(PRICES):
         return pd.DataFrame()
     if empty:
-        return f"holds no number in field {', '.join(empty)}; dump it again"
+        return f"holds no number in field {first_of(empty)}; dump it again"
     first = min(stored.first for stored in found.values())
     end = min(last, max(stored.first + len(stored.values) for stored in found.values()))
     table = {field: _laid_out(found.get(field), first, end) for field in (*NEEDED, FACTOR)}
@@ -177,7 +173,7 @@ def _bars_of(
         if missing_factor == "leave_out":
             return pd.DataFrame()
         return (
-            f"has no field factor (there are {', '.join(fields)}), so its prices as traded are not known; set "
+            f"has no field factor (there are {first_of(fields)}), so its prices as traded are not known; set "
             "`missing_factor: as_traded` where prices are not adjusted, or `leave_out`"
         )
     if FACTOR not in found:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.common.processes import this_machine
 from quant_pipeline.reports import wording
 from quant_pipeline.reports.elements import Column, Html, paragraph, table
@@ -82,7 +83,7 @@ def job(served: Served, found: Job, printed: Printed, rows: Rows) -> Html:
         items.append(Fact("Done on", str(found.host), "another machine: what it prints, and its tables, lie there"))
     tables = sorted((found.result or {}).get("tables", {}))
     if tables:
-        items.append(Fact("Tables", ", ".join(tables), f"GET /v1/jobs/{found.id}/result"))
+        items.append(Fact("Tables", first_of(tables, whole="the answer"), f"GET /v1/jobs/{found.id}/result"))
     parts = draw(
         "job.html",
         job=found,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from quant_pipeline.cli.model_versions import COLUMNS, describe_versions
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.evaluation.drift import DriftParameters
 from quant_pipeline.evaluation.standard_errors import degrees_of_freedom, newey_west_errors, student_bands
 from quant_pipeline.pipelines.features.nodes import LabelParameters
@@ -47,7 +48,11 @@ def models(look: Look) -> Html:
         Column("learned from", "learned from", kind="text"),
     ]
     as_of = f"labels realised up to {newest:%Y-%m-%d}" if newest is not None else "no label is realised yet"
-    said = f"Candidates wait for promotion: {', '.join(waiting)}." if waiting else "No candidate waits for promotion."
+    said = (
+        f"Candidates wait for promotion: {first_of(waiting, whole='the table above')}."
+        if waiting
+        else "No candidate waits for promotion."
+    )
     return pane("models", "Models", as_of, table(shown, columns, "Models that score"), paragraph(said))
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.live.board import STOPPED
-from quant_pipeline.live.market_data.files import best_scores
+from quant_pipeline.live.market_data.files import WATCH_FILE, best_scores
 from quant_pipeline.reports import wording
 from quant_pipeline.reports.elements import Html, paragraph
 from quant_pipeline.service.account_tables import account_picture
@@ -114,7 +115,7 @@ def watched(market: Mapping[str, Any] | None, folder: Path, currency: str, is_ov
     """
     if not market:
         return []
-    at, halted = instant(market["at"]), ", ".join(market["halted"])
+    at, halted = instant(market["at"]), first_of(market["halted"], whole=WATCH_FILE)
     since = f"stale since {at}" if is_over else at
     text = f"{market['change']:+.2%} since the close, {since}{f'; halted: {halted}' if halted else ''}"
     style = "bad" if market["alarms"] or is_over else ""

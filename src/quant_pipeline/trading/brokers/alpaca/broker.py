@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pandas as pd
 from alpaca.common.exceptions import APIError
 
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.trading.activities.alpaca import read_activity
 from quant_pipeline.trading.broker_records import (
     Activity,
@@ -260,7 +261,7 @@ def _readable(
 
 def _refuse_unreadable(readable: tuple[Any, ...], faults: Mapping[str, str]) -> None:
     if faults:
-        rows = "; ".join(f"{name}: {why}" for name, why in faults.items())
+        rows = first_of((f"{name}: {why}" for name, why in faults.items()), "; ")
         message = f"Alpaca's answer cannot be read ({rows}); nothing was changed"
         raise PartlyUnreadableError(message, readable, faults)
 
