@@ -201,11 +201,13 @@ def test_what_was_filled_since_the_close_is_valued_at_its_own_price(run):
 
 
 @pytest.mark.parametrize("run", [("simulation", True)], indirect=True, ids=["simulation"])
-def test_a_simulated_account_is_sold_where_the_parameters_name_another_session(run):
+@pytest.mark.parametrize("written", ["soon", "null", "${nothing}", "2025-01-05"])
+def test_a_simulated_account_is_sold_where_the_files_name_another_session_or_none(run, written):
     Path("conf/local/parameters.yml").write_text("as_of: 2024-03-28\n")
     refused = run("replan")
     assert (refused.exit_code, "`as_of` of conf/local/parameters.yml is" in refused.output) == (1, True)
-    Path("conf/local/globals.yml").write_text("as_of: soon\n")
+    Path("conf/local/globals.yml").write_text(f"as_of: {written}\n")
+    assert run("cancel").exit_code == 0
     sold = run("flatten", "--yes")
     assert (sold.exit_code, "buys stay closed" in sold.output) == (0, True), sold.output
 

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 import fsspec
@@ -32,8 +33,20 @@ def test_a_place_may_begin_at_the_home_of_the_user(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert Place.of("~/panel").path == require_local("~/panel", "it") == tmp_path / "panel"
     assert path_here(Path("/project"), "~/panel") == tmp_path / "panel"
-    assert Place.of("~no such user/panel").path == Path("~no such user/panel")
     assert Place.of("s3://desk/~/panel").address == "s3://desk/~/panel"
+
+
+@pytest.mark.parametrize("take", [Place.of, partial(path_here, Path("/project")), partial(require_local, what="it")])
+def test_the_home_of_a_user_that_there_is_not_is_refused(take):
+    with pytest.raises(ConfigurationError, match=r"'~ghost/panel' begins at the home of the user 'ghost', .* in full"):
+        take("~ghost/panel")
+
+
+def test_who_has_no_home_is_refused(monkeypatch):
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+    with pytest.raises(ConfigurationError, match=r"'~/panel' begins at the home of a user who has none here"):
+        Place.of("~/panel")
 
 
 def test_what_one_machine_publishes_another_fetches(bucket):

@@ -8,6 +8,7 @@ import yaml
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
+from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
 from quant_pipeline.project.project_paths import with_project_paths
 from tests.helpers.project import bare_project
@@ -35,7 +36,6 @@ def _own_globals(project_path):
         ("file:///data/latest", "file:///data/latest"),
         ("s3:/desk/latest", "s3:/desk/latest"),
         ("~/latest", "/home/desk/latest"),
-        ("~no such user/latest", "/projects/mine/~no such user/latest"),
         (None, None),
     ],
 )
@@ -90,6 +90,21 @@ def test_folders_of_an_account_may_begin_at_the_home_of_the_user(project_path, t
     assert catalog["market_source"]["parameters"]["folder"] == str(bars)
     assert "'~/" not in str([catalog, loader["globals"]])
     assert (tmp_path / "home/market/01_raw/.cache/facts.json").is_file()
+    assert sorted(path.name for path in project.iterdir() if path.name.startswith("~")) == []
+
+
+@pytest.mark.parametrize("file", ["globals.yml", "catalog.yml"])
+def test_the_home_of_a_user_that_there_is_not_is_one_line_and_no_folder_of_the_project(project_path, tmp_path, file):
+    project = bare_project(project_path, tmp_path / "project")
+    written = (
+        {"paths": {"market": "~ghost/market"}}
+        if file == "globals.yml"
+        else {"theirs": {"type": "pandas.CSVDataset", "filepath": "~ghost/market/a.csv"}}
+    )
+    (project / "conf/local" / file).write_text(yaml.safe_dump(written))
+    loader = ProjectConfigLoader(str(project / "conf"), "files", **LOADER_OPTIONS)
+    with pytest.raises(ConfigurationError, match=r"^'~ghost/market.*' begins at the home of the user 'ghost', .*full"):
+        loader["catalog"]
     assert sorted(path.name for path in project.iterdir() if path.name.startswith("~")) == []
 
 

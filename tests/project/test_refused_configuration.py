@@ -104,6 +104,13 @@ def test_a_session_that_is_no_day_is_refused_with_its_file(conf, written):
         load(conf, as_of="soon")
 
 
+def test_a_session_that_leads_nowhere_is_not_needed_where_the_command_names_one(conf):
+    (conf / "local/globals.yml").write_text("as_of: ${nothing}\n")
+    with pytest.raises(ConfigurationError, match=r"`as_of` of the globals of .*'nothing' not found.*conf/local"):
+        load(conf)
+    assert load(conf, as_of="20250103")["as_of"] == "2025-01-03"
+
+
 @pytest.mark.parametrize("file", ["sim/globals.yml", "sim/parameters.yml"])
 def test_a_timestamp_at_midnight_is_that_session(conf, file):
     for each in ("sim/globals.yml", "sim/parameters.yml"):
@@ -146,8 +153,19 @@ def test_a_dataset_that_is_cut_at_another_session_is_refused(conf, key, written)
 
 
 @pytest.mark.parametrize(
-    ("globals_", "session"), [("2025-01-03", {"as_of": "2025-01-03"}), ("2025-01-03 15:00", {}), ("soon", {})]
-)
+    ("globals_", "session"),
+    [
+        ("2025-01-03", {"as_of": "2025-01-03"}),
+        *[
+            (written, {})
+            for written in (
+                "2025-01-03 15:00", "soon", "null", "${nothing}", "${runtime_params:nothing, null}",
+                "${globals:nothing}", "${oc.env:QUANT_PIPELINE_NOTHING}", "${latest_closed_session:NOWHERE}",
+                "'{today}'", "'${'", "${no_such:1}",
+            )
+        ],
+    ],
+)  # fmt: skip
 def test_a_command_that_reduces_risk_goes_on_with_the_session_of_the_account(conf, caplog, globals_, session):
     (conf / "sim/globals.yml").write_text(f"as_of: {globals_}\n")
     (conf / "local/parameters.yml").write_text("as_of: 2024-03-28\n")
@@ -158,6 +176,19 @@ def test_a_command_that_reduces_risk_goes_on_with_the_session_of_the_account(con
     assert loader["parameters"] == session
     (said,) = {record.getMessage() for record in caplog.records}
     assert "`as_of` of conf/" in said
+
+
+@pytest.mark.parametrize("written", ["${nothing}", "${globals:nothing}", "${runtime_params:nothing, null}", "'${'"])
+def test_a_reference_to_nothing_among_parameters_keeps_no_command_from_reducing_risk(conf, caplog, written):
+    (conf / "sim/globals.yml").write_text("as_of: 2025-01-03\n")
+    (conf / "local/parameters.yml").write_text(f"as_of: {written}\n")
+    with pytest.raises(ConfigurationError, match="`as_of` of "):
+        load(conf)
+    loader = ProjectConfigLoader(str(conf), "sim", base_env="base", default_run_env="sim")
+    loader.reduces_risk = True
+    assert loader["parameters"] == {"as_of": "2025-01-03"}
+    (said,) = {record.getMessage() for record in caplog.records}
+    assert said.startswith("`as_of` of conf/")
 
 
 def test_a_command_that_stands_for_no_session_has_the_parameters_as_they_are(conf, caplog):

@@ -38,7 +38,10 @@ def folders_of_kept_code(beside: Path) -> Iterator[Path]:
         yield Path(chosen)
         return
     yield beside.parent / "__pycache__"
-    yield Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "quant_pipeline"
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if not cache.startswith("~"):
+        # Else the user has no home.
+        yield Path(cache) / "quant_pipeline"
 
 
 def _settings_of_file() -> dict[str, str]:

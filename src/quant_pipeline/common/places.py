@@ -87,7 +87,7 @@ class Place:
         Raises
         ------
         ConfigurationError
-            When the slashes after its protocol are too few.
+            When the slashes after its protocol are too few, or there is no such user.
         """
         if isinstance(address, Place):
             return address
@@ -98,7 +98,7 @@ class Place:
             protocol, _, rest = text.partition("://")
             path, mark, query = rest.partition("?")
             return cls(f"{protocol}://{re.sub('/+', '/', path)}{mark}{query}")
-        return cls(str(Path(text.partition("://")[2] if "://" in text else os.path.expanduser(text))))
+        return cls(str(Path(text.partition("://")[2] if "://" in text else at_home(text))))
 
     @property
     def is_remote(self) -> bool:
@@ -262,6 +262,22 @@ class Place:
         self._note_of(name).unlink(missing_ok=True)
 
 
+def at_home(path: str) -> str:
+    """Return a path of this machine with the home of the user in the place of ``~``, or of ``~name`` that of another.
+
+    Raises
+    ------
+    ConfigurationError
+        When there is no such user, or no home is known: the path would become a folder called ``~``.
+    """
+    found = os.path.expanduser(path)
+    if found.startswith("~"):
+        user = Path(found).parts[0].removeprefix("~")
+        whose = f"of the user '{user}', which this machine does not have" if user else "of a user who has none here"
+        raise ConfigurationError(f"'{path}' begins at the home {whose}. Write the path in full, from / on.")
+    return found
+
+
 def path_here(project: Path, address: str) -> Path:
     """Return where a folder of the configuration lies on this machine: below the project, or the copy of a bucket's."""
     place = Place.of(address)
@@ -343,7 +359,7 @@ def _hash(text: str) -> str:
 
 
 def _mirror() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or at_home("~/.cache"))
     return Path(os.environ.get(MIRROR) or cache / "quant_pipeline").absolute()
 
 

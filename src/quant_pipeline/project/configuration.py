@@ -16,7 +16,7 @@ from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.listing import first_of
 from quant_pipeline.project.configuration_files import ConfigurationFiles
 from quant_pipeline.project.project_paths import with_home, with_project_paths
-from quant_pipeline.project.references import merge, merged_and_resolved, names_from_params, select
+from quant_pipeline.project.references import SIGN, merge, merged_and_resolved, names_from_params, select
 from quant_pipeline.project.refused_configuration import (
     describe_unreadable,
     limits_of_real_money,
@@ -35,6 +35,7 @@ from quant_pipeline.project.session_of_run import (
     require_session,
     take_session,
     with_day,
+    without_session,
 )
 from quant_pipeline.project.signal_models import with_signals
 
@@ -228,12 +229,24 @@ class ProjectConfigLoader(ConfigurationFiles):
         """Merge the files of a layer and resolve their references, as Kedro does."""
         files = list(config_per_file.values())
         if key == "parameters":
-            return merged_and_resolved(files, self.runtime_params) if files else {}
+            return self._resolved(key, files, self.runtime_params) if files else {}
         self._runtime_params_hits = set()
-        found = merged_and_resolved(files)
+        found = self._resolved(key, files)
         if key == "catalog":
             self._guard_runtime_params_in_catalog_type(files, found)
         return {name: value for name, value in found.items() if not str(name).startswith("_")}
+
+    def _resolved(self, key: str, files: list[dict[str, Any]], over: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Resolve the references of a layer; a session that leads nowhere is none, where it is not needed."""
+        try:
+            return merged_and_resolved(files, over)
+        except OmegaConfBaseException as error:
+            is_needed = not self.reduces_risk and SESSION not in self.runtime_params
+            if is_needed or key not in ("globals", "parameters"):
+                raise
+            found = merged_and_resolved([without_session(file) for file in files], over)
+            # It is no day, and is passed over as such; the text says why.
+            return {SESSION: str(own_message(error) or error).splitlines()[0].replace(SIGN, "{")} | found
 
     def _read_raw_config(self, key: str) -> Any:
         read = super()._read_raw_config(key)

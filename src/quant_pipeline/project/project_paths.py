@@ -6,11 +6,12 @@ under other names, too, and so have the parameters of market sources.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+
+from quant_pipeline.common.places import at_home
 
 OF_DATASETS: Final = ("cache", "folder")
 """Keys of the project's own datasets that hold a path, beside those that Kedro knows."""
@@ -72,4 +73,4 @@ def _kedros_at_home(value: Any, key: str = "") -> Any:
 
 
 def _at_home(path: Any) -> Any:
-    return os.path.expanduser(path) if isinstance(path, str) else path
+    return at_home(path) if isinstance(path, str) else path

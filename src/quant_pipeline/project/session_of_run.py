@@ -31,6 +31,11 @@ def with_day(values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def without_session(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table of globals or parameters without the session that it names."""
+    return {name: value for name, value in values.items() if name != SESSION}
+
+
 def named_session(params: Mapping[str, Any], settings: Mapping[str, Any], place_of: Callable[[str], str]) -> str | None:
     """Return the session of a run.
 
@@ -102,7 +107,7 @@ def take_session(
     session
         That of the account; None where it cannot be read, so that parameters have none either.
     """
-    others = {name: value for name, value in parameters.items() if name != SESSION}
+    others = without_session(parameters)
     if session is None:
         return others
     if _is_other(parameters.get(SESSION, session), session):

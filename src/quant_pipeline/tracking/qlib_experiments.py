@@ -12,6 +12,7 @@ from qlib.workflow.expm import ExpAlreadyExistError, MLflowExpManager
 
 from quant_pipeline.common.databases import sqlite_url
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.common.places import at_home
 from quant_pipeline.tracking.store import prepare_store
 
 STORE: Final = "qlib.mlflow.db"
@@ -66,7 +67,7 @@ def init_qlib(folder: str | Path, tracking_uri: str | None = None, **options: An
     """
     import qlib
 
-    folder = Path(folder).expanduser().resolve()
+    folder = Path(at_home(str(folder))).resolve()
     if not (folder / "calendars" / "day.txt").is_file():
         raise MarketDataError(f"{folder} is no Qlib provider; write it with `kedro run --pipelines ingestion`")
     uri, artifacts = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"), None
