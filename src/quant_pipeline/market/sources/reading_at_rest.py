@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.common.listing import first_of
 from quant_pipeline.market.sources.folder_state import states_of
 
 logger = logging.getLogger(__name__)
@@ -62,10 +63,9 @@ def read_at_rest(
             raise failure
         if not written:
             return found
-    named = ", ".join(Path(name).name for name in written[:LISTED])
-    more = f" and {len(written) - LISTED} more" if len(written) > LISTED else ""
+    named = first_of((Path(name).name for name in written), limit=LISTED)
     raise MarketDataError(
-        f"files of {folder} were written while they were read ({named}{more}), {ATTEMPTS} times; run the command again "
+        f"files of {folder} were written while they were read ({named}), {ATTEMPTS} times; run the command again "
         "when what writes them has ended"
     )
 
