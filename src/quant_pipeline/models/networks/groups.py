@@ -35,7 +35,8 @@ def can_be_divided(network: nn.Module) -> bool:
     """Return whether groups of instruments learn what the whole network would.
 
     It states so, has two parts of which the first one does, or ghosts; a copy can stand for it, and it has no part of
-    torch that is known to look across instruments without ghosts, or to draw from what all threads share.
+    torch that is known to look across instruments without ghosts, or to draw from what all threads share. What it does
+    while it learns is seen by `trial.why_undivided`.
     """
     has_ghosts = isinstance(network, LearnsInGhosts)
     if isinstance(network, LearnsItsOwnWay):
@@ -198,7 +199,7 @@ class _Group:
 
     def __init__(self, network: nn.Module, seed: np.random.SeedSequence) -> None:
         self.network = sharing_copy(network, with_buffers=True)
-        _draw_from(self.network, np.random.default_rng(seed))
+        draw_from(self.network, np.random.default_rng(seed))
         self._read: Callable[[torch.Tensor], torch.Tensor] = (
             self.network.read_instruments if isinstance(self.network, JoinsInstruments) else self.network
         )
@@ -263,7 +264,8 @@ class GroupDropout(nn.Dropout):
         return values.mul_(factors) if self.inplace else values * factors
 
 
-def _draw_from(network: nn.Module, generator: np.random.Generator) -> None:
+def draw_from(network: nn.Module, generator: np.random.Generator) -> None:
+    """Let the dropout of a network draw from a generator."""
     for module in network.modules():
         if type(module) is nn.Dropout:
             # It stays the same object: the network may know it by several names.

@@ -32,6 +32,7 @@ from quant_pipeline.models.networks.groups import InstrumentGroups, can_be_divid
 from quant_pipeline.models.networks.importance import network_importance
 from quant_pipeline.models.networks.losses import LOSSES
 from quant_pipeline.models.networks.scoring import FittedNetwork, stored_weights
+from quant_pipeline.models.networks.trial import why_undivided
 from quant_pipeline.models.randomness import seeded
 
 logger = logging.getLogger(__name__)
@@ -121,10 +122,17 @@ class NetworkTraining:
         self._optimiser = torch.optim.AdamW(
             self._network.parameters(), lr=hyper.learning_rate, weight_decay=hyper.weight_decay
         )
-        is_divided = hyper.threads > 1 and self._device.type == "cpu" and can_be_divided(self._network)
-        self._groups = InstrumentGroups(self._network, hyper.threads, seed) if is_divided else None
+        self._groups = InstrumentGroups(self._network, hyper.threads, seed) if self._is_divided() else None
         self._shuffle = np.random.default_rng(seed)
         self._epochs_done = 0
+
+    def _is_divided(self) -> bool:
+        if self._hyper.threads == 1 or self._device.type != "cpu" or not can_be_divided(self._network):
+            return False
+        reason = why_undivided(self._network, next(self._cube.blocks(self._labels, self._hyper.batch_sessions)))
+        if reason is not None:
+            logger.info("the network %s, so that it is computed whole and not by groups of instruments", reason)
+        return reason is None
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Return a copy of the parameters of the network, on the CPU."""
