@@ -17,6 +17,7 @@ from quant_pipeline.models.networks.trial import why_undivided
 from quant_pipeline.models.randomness import seeded
 from tests.models.networks.test_groups import DIVIDED, FACTORS, block_of
 
+
 class Layered(nn.Module):
     """Layers with dropout, and a head; the first ones may be computed again for their gradients."""
 
