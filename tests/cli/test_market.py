@@ -30,6 +30,7 @@ def test_json_is_one_object_and_the_status_says_whether_it_can_be_read():
         "actions": {"cash_dividend": 5, "split": 1},
         "problems": [],
         "findings": {"vendor_adjustment": 5},
+        "errors": [],
     }
 
 

@@ -45,6 +45,43 @@ def test_a_command_that_is_interrupted_ends_in_one_line(project_path, tmp_path, 
     assert done.stderr.splitlines() == ["", "Interrupted. What was finished is kept; nothing is half written."]
 
 
+IN_A_FINALISER = """
+import os, signal, time
+from quant_pipeline.common.interruption import end_on_interrupt
+
+class Interrupted:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+
+class Wrong:
+    def __del__(self):
+        raise ValueError("this one is not ours")
+
+end_on_interrupt()
+Wrong()
+try:
+    Interrupted()
+    for _ in range(200):
+        time.sleep(0.05)
+    print("went on")
+finally:
+    print("cleaned up")
+"""
+
+
+def test_an_interruption_in_a_finaliser_whose_exceptions_python_ignores_ends_the_command_all_the_same():
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_FINALISER], capture_output=True, text=True, preexec_fn=listen_to_interrupts
+    )
+    assert done.returncode == 130
+    assert done.stdout == "cleaned up\n"
+    # What Python says of other exceptions there is said still.
+    assert "ValueError: this one is not ours" in done.stderr
+    assert done.stderr.splitlines()[-1] == "Interrupted. What was finished is kept; nothing is half written."
+    assert "SystemExit" not in done.stderr
+
+
 AT_START = """
 import os, signal, sys
 

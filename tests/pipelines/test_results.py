@@ -40,6 +40,29 @@ def test_a_factor_is_reported_with_its_strength(tmp_path):
     assert lines[1].startswith("Page: ")
 
 
+@pytest.mark.parametrize(
+    ("model", "lines"),
+    [
+        ("ridge", ["Next: kedro run --pipelines ensemble,backtest,prediction"]),
+        (
+            "mine",
+            [
+                "No combination has mine: orders do not follow from it until one of parameters_ensemble.yml does",
+                "Next: kedro run --pipelines ensemble,backtest --params ensemble.models=[ridge,gru,mine]",
+            ],
+        ),
+    ],
+)
+def test_a_trained_model_that_no_combination_has_is_said_with_the_command_that_tries_it(model, lines, tmp_path):
+    combinations = {"both": {"models": ["ridge", "gru"]}, "waiting": {"models": ["mine", "ridge"], "enabled": False}}
+    parameters = {"ensemble": {"default": "both", "combinations": combinations}}
+    metrics = {"rank_ic": 0.02, "rank_ic_t": 2.0, "sessions": 100}
+    tables = {f"{model}.metrics": metrics, "champions": {}}
+    catalog = DataCatalog({name: MemoryDataset(table) for name, table in tables.items()})
+    made = Made(set(tables), catalog, parameters, tmp_path, {})
+    assert list(dict(RESULTS)[".metrics"](made))[1:] == lines
+
+
 def test_models_to_train_again_are_named_or_there_are_none(tmp_path):
     page = {"model_page": "<html>"}
     assert said("model_page", tmp_path, **page)[0] == "None of the models has to be trained again"

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 INTERRUPTED: Final = 128 + signal.SIGINT
 """Exit status by which shells know a command that Ctrl-C has ended."""
 PROGRAMS = ("kedro", "quant-pipeline")
+_AGAIN_AFTER = 0.01
+"""Seconds after which code whose exceptions Python ignores has most often ended."""
+
+
+class _Interruption(SystemExit):
+    """The end of a process by Ctrl-C."""
 
 
 def end_on_interrupt() -> None:
@@ -22,6 +33,7 @@ def end_on_interrupt() -> None:
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, _end)
+        sys.unraisablehook = _end_after_all
 
 
 def is_command() -> bool:
@@ -36,4 +48,26 @@ def _end(number: int, frame: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     # Not `print`: the interrupted line may hold the lock of the stream.
     os.write(2, b"\nInterrupted. What was finished is kept; nothing is half written.\n")
-    raise SystemExit(INTERRUPTED)
+    raise _Interruption(INTERRUPTED)
+
+
+def _end_after_all(ignored: UnraisableHookArgs) -> None:
+    """End a process whose interruption fell into code whose exceptions Python ignores, as it does in finalisers.
+
+    The import system has such a callback for every module, so that a command which still imports would go on.
+    """
+    if not isinstance(ignored.exc_value, _Interruption):
+        sys.__unraisablehook__(ignored)
+        return
+    signal.signal(signal.SIGINT, _end_in_silence)
+    _thread.start_new_thread(_interrupt_again, ())
+
+
+def _interrupt_again() -> None:
+    time.sleep(_AGAIN_AFTER)
+    _thread.interrupt_main()
+
+
+def _end_in_silence(number: int, frame: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    raise _Interruption(INTERRUPTED)

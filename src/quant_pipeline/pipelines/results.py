@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
 
+    from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
+
 logger = logging.getLogger(__name__)
 
 LISTED = 5
@@ -81,9 +83,18 @@ class Made:
     @property
     def combination(self) -> str:
         """The combination whose score becomes orders."""
+        return self._ensemble.default
+
+    @property
+    def members(self) -> list[str]:
+        """Models of the combinations that are in use."""
+        return self._ensemble.members
+
+    @property
+    def _ensemble(self) -> EnsembleParameters:
         from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
 
-        return EnsembleParameters.model_validate(self.parameters["ensemble"]).default
+        return EnsembleParameters.model_validate(self.parameters["ensemble"])
 
     @property
     def as_of(self) -> str:
@@ -160,11 +171,23 @@ def _features(made: Made) -> Iterator[str]:
 
 
 def _training(made: Made) -> Iterator[str]:
-    now = made.load("champions")
+    now, trained = made.load("champions"), []
     for model, metrics in made.of_models(".metrics"):
         candidate = made.candidate(model)
         yield (f"{model}: {_rank_ic(metrics)}; {_role(model, candidate, made.champions.get(model), now.get(model))}")
-    yield "Next: kedro run --pipelines ensemble,backtest,prediction"
+        trained.append(model)
+    members = made.members
+    unused = [model for model in trained if model not in members]
+    if unused:
+        names = ",".join(dict.fromkeys([*members, *unused]))
+        them = "it" if len(unused) == 1 else "them"
+        yield (
+            f"No combination has {' and '.join(unused)}: orders do not follow from {them} until one of "
+            "parameters_ensemble.yml does"
+        )
+        yield f"Next: kedro run --pipelines ensemble,backtest --params ensemble.models=[{names}]"
+    else:
+        yield "Next: kedro run --pipelines ensemble,backtest,prediction"
 
 
 def _role(model: str, candidate: str, before: str | None, now: str | None) -> str:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from quant_pipeline.market.quality import QualityParameters
-from quant_pipeline.market.sources.files.checking import check_folder
+from quant_pipeline.market.sources.files.checking import check_folder, describe_check
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 
 DAYS = pd.DatetimeIndex(["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05", "2024-01-08", "2024-01-09"])
@@ -227,3 +227,24 @@ def test_a_column_that_may_be_another_close_or_an_action_is_an_error(tmp_path, c
 )
 def test_a_column_about_the_close_that_changes_no_return_is_none(tmp_path, column):
     assert check(tmp_path, {"AAA.csv": bars(**{column: 2.0})}).ok
+
+
+def test_bars_of_unknown_names_with_splits_beside_them_name_the_columns_to_map(tmp_path):
+    unknown = {"Date": "Bar End", "Open": "First", "High": "Top", "Low": "Bottom", "Close": "Latest"}
+    checked = check(tmp_path, {"dump.csv": bars(split=SPLITS).rename(columns=unknown)})
+    (problem,) = checked.summary["problems"]
+    assert problem.startswith("dump.csv: has no column for date, open, high, low, close; it has Bar End, First, Top")
+    assert describe_check(checked, FilesMarketParameters()) == [
+        "no bars", "findings: 1 file_left_out", "problems:", f"  {problem}", "cannot be read",
+    ]  # fmt: skip
+
+
+def test_a_split_that_nothing_states_is_named_by_the_check(tmp_path):
+    checked = check(tmp_path, {"AAA.csv": bars(np.where(DAYS < "2024-01-08", CLOSES, CLOSES / 2))})
+    assert checked.ok
+    lines = describe_check(checked, FilesMarketParameters())
+    assert lines[-3:] == [
+        "findings that are errors:",
+        "  unexplained_move: AAA 2024-01-08 close moved -74.5% and no corporate action explains it",
+        "can be read",
+    ]

@@ -238,3 +238,33 @@ def test_a_sheet_a_year_is_one_instrument(tmp_path):
     rows = check(tmp_path).seen.rows
     assert set(rows["instrument"]) == {"AAA"}
     assert len(rows) == 18
+
+
+WIDE = pd.DataFrame({"Date": ["2024-01-02", "2024-01-03"], "AAA": [10.0, 11.0], "BBB": [20.0, 21.0]})
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["open", "high", "low", "close", "volume"],
+        ["PX_OPEN", "PX_HIGH", "PX_LOW", "PX_LAST", "PX_VOLUME"],
+        ["us-open", "us-high", "us-low", "us-close", "us-volume"],
+    ],
+    ids=["fields", "Bloomberg", "last word"],
+)
+def test_a_file_for_each_field_is_known_by_what_vendors_call_the_field(tmp_path, names):
+    for name in names:
+        WIDE.to_csv(tmp_path / f"{name}.csv", index=False)
+    checked = check_folder(tmp_path, FilesMarketParameters(), QualityParameters())
+    assert checked.ok, checked.summary["problems"]
+    assert (checked.summary["instruments"], checked.summary["rows"]) == (2, 4)
+
+
+def test_instruments_whose_names_end_like_fields_are_no_files_of_fields(tmp_path):
+    names = ["a_open", "b_open", "a_high", "a_low", "a_close", "a_volume"]
+    for name in names:
+        pd.DataFrame(
+            {"date": ["2024-01-02", "2024-01-03"], "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 1}
+        ).to_csv(tmp_path / f"{name}.csv", index=False)
+    checked = check_folder(tmp_path, FilesMarketParameters(), QualityParameters())
+    assert checked.summary["instruments"] == 6

@@ -1,4 +1,5 @@
 import json
+import shlex
 
 import pandas as pd
 import pytest
@@ -136,6 +137,11 @@ def test_the_next_command_repeats_what_the_command_line_gave(settings):
     assert context.next_commands[1][0] == (
         "kedro run --pipelines daily --env files --params as_of=2025-01-02,market_folder=my/bars"
     )
+
+
+def test_a_folder_with_a_blank_is_one_word_of_the_command(settings):
+    context = describe(settings, account="files", repeat={"market_folder": "my bars"})
+    assert shlex.split(context.next_commands[1][0])[-1] == "as_of=2025-01-02,market_folder=my bars"
 
 
 def test_commands_name_the_environment_of_any_account_but_the_default(settings):

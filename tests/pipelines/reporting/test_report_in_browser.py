@@ -53,6 +53,19 @@ def test_everything_is_drawn_in_silence_and_nothing_is_cut_at_any_width(open_pag
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+LINES = """
+const lines = cell => {
+  const style = getComputedStyle(cell);
+  return (style.borderCollapse === "separate") * parseFloat(style.borderBottomWidth) + (style.boxShadow !== "none");
+};
+[...document.querySelectorAll("tbody tr:not(:last-child)")].map(row => new Set([...row.children].map(lines)).size)
+"""
+
+
+def test_one_line_is_below_each_row_also_below_the_first_column_that_stays_in_view(open_page, page):
+    assert set(open_page(page).evaluate(LINES)) == {1}
+
+
 def test_the_first_day_is_drawn_in_silence(open_page, compose, empty_tables):
     assert open_page(compose(empty_tables), color_scheme="dark").said == []
 

@@ -27,7 +27,13 @@ from quant_pipeline.market.data import MarketData, SourceProblem
 from quant_pipeline.market.price_adjustment import DELISTING, adjust_bars, dividend_returns
 from quant_pipeline.market.sources.alpaca_actions import translate_actions
 from quant_pipeline.market.sources.alpaca_addresses import DATA_HOST, checked_address
-from quant_pipeline.market.sources.alpaca_connection import BoundedAdapter, RateBudget, RequestBudgetError, restrain
+from quant_pipeline.market.sources.alpaca_connection import (
+    BoundedAdapter,
+    RateBudget,
+    RequestBudgetError,
+    describe_failure,
+    restrain,
+)
 from quant_pipeline.market.sources.source import MarketRequest, MarketSource
 
 logger = logging.getLogger(__name__)
@@ -225,7 +231,9 @@ class _Source:
         except RequestBudgetError:
             raise
         except (requests.exceptions.RequestException, ValueError) as error:
-            raise MarketDataError(f"Alpaca did not answer for market data ({error}); run it again later") from error
+            raise MarketDataError(
+                f"Alpaca did not answer for market data: {describe_failure(error)}; run it again later"
+            ) from error
 
 
 def _refuse_unfinished(calendar: TradingCalendar, session: pd.Timestamp, now: pd.Timestamp) -> None:

@@ -7,6 +7,7 @@ closed here, on the session of the unmodified client; which addresses are allowe
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -38,6 +39,19 @@ class RequestBudgetError(QuantPipelineError):
     def __init__(self, seconds: float) -> None:
         super().__init__(f"the request budget of Alpaca is used up for {seconds:.0f} s; try again then")
         self.seconds = seconds
+
+
+def describe_failure(error: Exception) -> str:
+    """Return in a few words why a request has no answer, without its address, which fills a screen.
+
+    Parameters
+    ----------
+    error
+        Of `requests`, around what urllib3 says: ``HTTPSConnection(host='…', port=443): Failed to resolve …``.
+    """
+    inner = error.args[0] if error.args else None
+    reason = getattr(inner, "reason", None) or inner or error
+    return re.sub(r"^\w+\(host=.*?\): ", "", str(reason)) or type(error).__name__
 
 
 class RateBudget:

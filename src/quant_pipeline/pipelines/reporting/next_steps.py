@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -65,7 +66,7 @@ class _Days:
     def command(self, words: str, as_of: pd.Timestamp, **more: str) -> str:
         repeated = {key: value for key, value in self.report.repeat.items() if value}
         given = {"as_of": f"{as_of:%Y-%m-%d}"} | repeated | more
-        parameters = ",".join(f"{key}={value}" for key, value in given.items())
+        parameters = shlex.quote(",".join(f"{key}={value}" for key, value in given.items()))
         return in_environment(f"{words} --params {parameters}", self.report.account)
 
     @property

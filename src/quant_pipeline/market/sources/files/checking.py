@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from quant_pipeline.market.sources.files.options import AUTO, FilesMarketParamet
 from quant_pipeline.market.sources.files.reading import LATEST, market_at
 from quant_pipeline.market.sources.files.recognition import layout_of
 
+LISTED = 10
+"""Errors among the findings that a terminal shows."""
 _ADJUSTED = {
     NONE: "as traded",
     SPLITS: "adjusted for splits, restored to what was traded where splits are listed",
@@ -65,11 +68,12 @@ def check_folder(folder: Path, options: FilesMarketParameters, quality: QualityP
     -------
     CheckedFolder
         With a summary: ``ok``; ``layouts``, file to layout; ``instruments``, ``rows``, ``first``, ``last`` of what is
-        read; ``actions`` and ``findings`` by kind with their counts; ``problems``, one line each.
+        read; ``actions`` and ``findings`` by kind with their counts; ``problems``, and ``errors`` among the findings,
+        one line each.
     """
     summary: dict[str, Any] = {
         "ok": False, "layouts": {}, "instruments": 0, "rows": 0, "first": None, "last": None,
-        "actions": {}, "problems": [], "findings": {},
+        "actions": {}, "problems": [], "findings": {}, "errors": [],
     }  # fmt: skip
     try:
         seen = observe_at_rest(folder, options, None)
@@ -102,8 +106,16 @@ def check_folder(folder: Path, options: FilesMarketParameters, quality: QualityP
         "actions": _counts(actions, "kind"),
         "problems": [str(problem) for problem in problems],
         "findings": _counts(findings, "check"),
+        "errors": [_described(row) for row in findings[findings["severity"] == "error"].to_dict("records")],
     }
     return CheckedFolder(seen, summary)
+
+
+def _described(finding: dict[Hashable, Any]) -> str:
+    """Write a finding as a line: which check, of what, and what it found."""
+    day = finding["date"]
+    of = [str(finding["instrument"]), "" if pd.isna(day) else f"{day:%Y-%m-%d}"]
+    return f"{finding['check']}: {' '.join(filter(None, [*of, str(finding['detail'])]))}"
 
 
 def _counts(table: pd.DataFrame, column: str) -> dict[str, int]:
@@ -113,10 +125,13 @@ def _counts(table: pd.DataFrame, column: str) -> dict[str, int]:
 def describe_check(checked: CheckedFolder, options: FilesMarketParameters) -> list[str]:
     """Return the result of a check as lines for a terminal."""
     seen, summary = checked.seen, checked.summary
-    lines = [
-        f"{summary['instruments']} instruments, {summary['rows']} bars from {summary['first']} to {summary['last']}",
-        f"calendar {seen.calendar}{' (recognised)' if options.calendar == AUTO else ''}, {seen.frequency} bars",
-    ]
+    lines = ["no bars"]
+    if summary["rows"]:
+        lines = [
+            f"{summary['instruments']} instruments, {summary['rows']} bars from {summary['first']} to "
+            f"{summary['last']}",
+            f"calendar {seen.calendar}{' (recognised)' if options.calendar == AUTO else ''}, {seen.frequency} bars",
+        ]
     for layout, files in sorted(_by_layout(seen.layouts).items()):
         adjusted = _ADJUSTED[seen.adjusted.get(files[0], NONE)]
         named = first_of(files, whole="--json", limit=5)
@@ -124,10 +139,14 @@ def describe_check(checked: CheckedFolder, options: FilesMarketParameters) -> li
     for kind in ("actions", "findings"):
         if summary[kind]:
             lines.append(f"{kind}: " + ", ".join(f"{count} {name}" for name, count in summary[kind].items()))
+    if summary["errors"]:
+        more = len(summary["errors"]) - LISTED
+        lines += ["findings that are errors:", *(f"  {error}" for error in summary["errors"][:LISTED])]
+        lines += [f"  and {more} more (`--json` has all)"] if more > 0 else []
     if summary["problems"]:
-        lines.append(f"{len(summary['problems'])} problems:" if not checked.ok else "left out:")
+        lines.append("problems:" if not checked.ok else "left out:")
         lines += [f"  {problem}" for problem in summary["problems"]]
-    if not checked.ok and seen.problems and not seen.is_blocked:
+    if not checked.ok and seen.problems and summary["rows"] and not seen.is_blocked:
         lines += ["", "To read all the rest, put this into `parameters` of market_source (conf/files/catalog.yml):"]
         lines += [f"  {line}" for line in yaml.safe_dump(_advice(seen), sort_keys=False).splitlines()]
     lines.append("can be read" if checked.ok else "cannot be read")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from quant_pipeline.market.sources.files.instrument_names import stem_of
+from quant_pipeline.market.sources.files.layouts import CANONICAL
 from quant_pipeline.market.sources.files.opening import open_table
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
 from quant_pipeline.market.sources.files.raw_table import RawTable, texts_of
@@ -15,13 +16,35 @@ from quant_pipeline.market.sources.files.wide import stack_instruments
 
 FIELDS = ("open", "high", "low", "close", "volume")
 _ALSO = ("adj close", "adj_close", "adjclose", "dividends", "stock splits", "splits")
+_COLUMNS = {name: name for name in FIELDS} | {
+    "vendor_adjusted_close": "adj close", "dividend": "dividends", "split": "splits",
+}  # fmt: skip
+"""Our fields to the columns that their files become."""
 
 
 def fields_of(files: list[Path]) -> dict[str, Path]:
-    """Return the file of each field; empty unless every field has one."""
+    """Return the file of each field; empty unless every field has one.
+
+    Files are named after fields, ``close.csv``, or their names end with what vendors call them: ``PX_LAST.csv``,
+    ``us_close.csv``.
+    """
     named = {stem_of(file).strip().lower(): file for file in files}
     own = {name: file for name, file in named.items() if name in (*FIELDS, *_ALSO)}
-    return own if set(FIELDS) <= set(own) else {}
+    if set(FIELDS) <= set(own):
+        return own
+    called = [(_field_called(name), file) for name, file in named.items()]
+    own = {field: file for field, file in called if field}
+    is_said_once = len(own) == sum(field != "" for field, _ in called)
+    return own if is_said_once and set(FIELDS) <= set(own) else {}
+
+
+def _field_called(name: str) -> str:
+    """Return the field that the last words of a name mean, ``close`` of ``px_last``; empty where they mean none."""
+    for start in re.finditer(r"(?<![^\W_])[^\W_]", name):
+        field = CANONICAL.get(name[start.start() :], "")
+        if field in _COLUMNS:
+            return _COLUMNS[field]
+    return ""
 
 
 def join_fields(own: dict[str, Path], folder: Path, options: FilesMarketParameters) -> RawTable:

@@ -13,6 +13,9 @@ from quant_pipeline.market.sources.files.recognition import holds_actions, sever
 
 def refuse_unused_actions(readings: list[Reading]) -> None:
     """Refuse files of splits, dividends or factors beside the bars: left out, they would change returns."""
+    if all(reading.broken is not None for reading in readings):
+        # There are no bars to be beside of: the file may hold them, under names that are not known.
+        return
     for reading in readings:
         if reading.broken is None or not reading.header or {"open", "high", "low"} & set(reading.fields):
             continue

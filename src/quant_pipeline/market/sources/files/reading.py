@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from functools import partial
 from pathlib import Path
 
@@ -109,7 +110,7 @@ def all_problems(problems: list[SourceProblem], folder: Path) -> MarketDataError
         problems,
         folder,
         "Correct the files, or leave out what is wrong: `on_problem: leave_out`, or `exclude` with instrument and "
-        f"dates. `kedro market check {folder}` shows all of it",
+        f"dates. `kedro market check {shlex.quote(str(folder))}` shows all of it",
     )
 
 
@@ -123,7 +124,8 @@ def list_problems(problems: list[SourceProblem], folder: Path, remedy: str) -> M
     """Return one error with every problem, the largest first, and the remedy."""
     ordered = sorted(problems, key=lambda problem: -problem.size)
     listed = first_of(ordered, "\n  ", limit=LISTED_PROBLEMS)
-    return MarketDataError(f"{len(problems)} problems in the files of {folder}:\n  {listed}\n{remedy}")
+    count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+    return MarketDataError(f"{count} in the files of {folder}:\n  {listed}\n{remedy}")
 
 
 def _read(parameters: FilesSourceParameters, request: MarketRequest) -> MarketData:

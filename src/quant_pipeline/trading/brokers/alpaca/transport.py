@@ -18,6 +18,7 @@ from quant_pipeline.market.sources.alpaca_connection import (
     BoundedAdapter,
     RateBudget,
     RequestBudgetError,
+    describe_failure,
     restrain,
     seconds_to_reset,
 )
@@ -138,11 +139,12 @@ class AlpacaTransport:
         except RequestBudgetError as error:
             raise RateLimitedError(error.message, retry_after=error.seconds) from error
         except (requests.exceptions.ConnectTimeout, requests.exceptions.SSLError) as error:
-            raise BrokerUnavailableError(f"no connection to Alpaca: {error}") from error
+            raise BrokerUnavailableError(f"no connection to Alpaca: {describe_failure(error)}") from error
         except requests.exceptions.ConnectionError as error:
             if isinstance(getattr(error.args[0] if error.args else None, "reason", None), NewConnectionError):
-                raise BrokerUnavailableError(f"no connection to Alpaca: {error}") from error
-            raise OutcomeUnknownError(f"the connection broke during {method} {path}: {error}") from error
+                raise BrokerUnavailableError(f"no connection to Alpaca: {describe_failure(error)}") from error
+            what = f"the connection broke during {method} {path}: {describe_failure(error)}"
+            raise OutcomeUnknownError(what) from error
         except (requests.exceptions.RequestException, ValueError) as error:
             raise OutcomeUnknownError(f"no understandable answer to {method} {path}: {error}") from error
 
