@@ -11,7 +11,7 @@ import pandas as pd
 import yaml
 
 from quant_pipeline.common.exceptions import MarketDataError
-from quant_pipeline.common.listing import first_of
+from quant_pipeline.common.listing import first_of, say_first
 from quant_pipeline.market.calendar import TradingCalendar
 from quant_pipeline.market.data import SourceProblem
 from quant_pipeline.market.quality import QualityParameters, check_bars
@@ -22,8 +22,6 @@ from quant_pipeline.market.sources.files.options import AUTO, FilesMarketParamet
 from quant_pipeline.market.sources.files.reading import LATEST, market_at
 from quant_pipeline.market.sources.files.recognition import layout_of
 
-LISTED = 10
-"""Errors among the findings that a terminal shows."""
 _ADJUSTED = {
     NONE: "as traded",
     SPLITS: "adjusted for splits, restored to what was traded where splits are listed",
@@ -140,9 +138,8 @@ def describe_check(checked: CheckedFolder, options: FilesMarketParameters) -> li
         if summary[kind]:
             lines.append(f"{kind}: " + ", ".join(f"{count} {name}" for name, count in summary[kind].items()))
     if summary["errors"]:
-        more = len(summary["errors"]) - LISTED
-        lines += ["findings that are errors:", *(f"  {error}" for error in summary["errors"][:LISTED])]
-        lines += [f"  and {more} more (`--json` has all)"] if more > 0 else []
+        lines.append("findings that are errors:")
+        say_first(lambda line: lines.append(f"  {line}"), summary["errors"], whole="--json")
     if summary["problems"]:
         lines.append("problems:" if not checked.ok else "left out:")
         lines += [f"  {problem}" for problem in summary["problems"]]
