@@ -218,6 +218,40 @@ def test_folders_that_are_named_in_full_are_locked_and_archived(project, written
     restore_while_a_neighbour_runs(project)
 
 
+def by_link(path):
+    """The same folder, by a link to the project."""
+    project = next(folder for folder in path.parents if (folder / "conf").is_dir())
+    link = project.with_name("link")
+    if not link.exists():
+        link.symlink_to(project)
+    return str(link / path.relative_to(project))
+
+
+def by_steps_upwards(path):
+    return str(path.parent / ".." / path.parent.name / path.name)
+
+
+@pytest.mark.parametrize("written", [by_link, by_steps_upwards])
+def test_folders_that_are_named_by_a_link_or_steps_upwards_are_archived_under_their_own_names(project, written):
+    scaffold_environment(project / "conf", "hand", "sim")
+    name_folders(project, "sim", written)
+    store = project / "data/markets/simulated/06_models/ridge/bundle"
+    version = store / "versions/0123"
+    version.mkdir(parents=True)
+    (version / "weights").write_text("0.5")
+    for path in (version / "weights", version):
+        os.utime(path, (0, 0))
+    (store / "aliases.json").write_text(json.dumps({"candidate": None, "champion": None, "champions": []}))
+    done = call("kedro archive --keep 10 --bundles --force", project)
+    assert (done.exit_code, "41 moved" in done.output) == (0, True), done.output
+    assert not version.exists()
+    for moved in ("data/accounts/sim/orders/2024-01-01.csv", version.relative_to(project) / "weights"):
+        assert (project / "data/archive" / moved).is_file()
+    restore_while_a_neighbour_runs(project)
+    assert call("kedro archive restore", project).exit_code == 0
+    assert (version / "weights").read_text() == "0.5"
+
+
 def test_a_file_that_cannot_be_read_stops_no_other(project, monkeypatch):
     def unreadable(path):
         if path.name == "2024-01-03.csv":

@@ -180,8 +180,8 @@ def _lock_others(held: ExitStack, project: Path, opened: OpenedProject, chosen: 
     from quant_pipeline.common.locks import locked
     from quant_pipeline.project.hooks.storage import LOCK
 
-    places = [project / record.path for record in chosen]
-    own = [_folder_of(opened, kind) for kind in KINDS]
+    places = [(project / record.path).resolve() for record in chosen]
+    own = [_folder_of(opened, kind).resolve() for kind in KINDS]
     for kind, mine in zip(KINDS, own, strict=True):
         files = [place.relative_to(mine.parent) for place in places if place.is_relative_to(mine.parent)]
         folders = {mine.parent / file.parts[0] for file in files}

@@ -119,9 +119,16 @@ def count_files(project: Path, retention: Iterable[Kept]) -> int:
 def _path_within(project: Path, filepath: str) -> str | None:
     """Return a path of the catalog as it is from the project's folder; None for one that lies elsewhere and stays."""
     place = Place.of(filepath)
-    path = project / place.path
-    around = [folder for folder in (project, project.resolve()) if not place.is_remote and path.is_relative_to(folder)]
-    return str(path.relative_to(around[0])) if around else None
+    inside = None if place.is_remote else _within(project, project / place.path)
+    return None if inside is None else str(inside)
+
+
+def _within(project: Path, path: Path) -> Path | None:
+    """Return a path from the project's folder, also where it leads there by a link or a step upwards."""
+    if path.is_relative_to(project) and ".." not in path.parts:
+        return path.relative_to(project)
+    real, root = path.resolve(), project.resolve()
+    return real.relative_to(root) if real.is_relative_to(root) else None
 
 
 def _files_of(project: Path, filepath: str) -> list[tuple[Path, str]]:
@@ -224,7 +231,8 @@ def unused_bundles(project: Path, stores: Iterable[Path], referenced: Iterable[s
         used = {aliases.candidate, aliases.champion, *aliases.champions, *former, *referenced}
         unused += [path for path in sorted((folder / "versions").glob("*/")) if path.name not in used]
     own = [path for path in unused if not path.is_symlink() and path.resolve().is_relative_to(project.resolve())]
-    return [path for path in own if _written(path) < oldest]
+    places = [_within(project, path) for path in own if _written(path) < oldest]
+    return [project / inside for inside in places if inside is not None]
 
 
 def _written(folder: Path) -> str:
