@@ -213,6 +213,22 @@ def test_a_simulated_account_is_sold_where_the_files_name_another_session_or_non
 
 
 @pytest.mark.parametrize("run", [("simulation", True)], indirect=True, ids=["simulation"])
+def test_a_day_without_a_session_is_shown_and_nothing_is_booked_on_it(run):
+    Path("conf/local/globals.yml").write_text("as_of: 2025-01-05\n")
+    ledger = Ledger.at(Path("data/accounts/sim/ledger.sqlite"))
+    recorded = ledger.events()
+    assert run("show").exit_code == 0
+    for booking in (("adjust", "--cash", "500", *WHY), ("resume",)):
+        refused = run(*booking)
+        assert refused.output.splitlines()[-1] == (
+            "Error: as_of=2025-01-05 is not a session of XNYS; the last one before it is 2025-01-03. Pass that with "
+            "--params as_of=…"
+        )
+    assert ledger.events() == recorded
+    assert run("resume", "--reducing").exit_code == 0
+
+
+@pytest.mark.parametrize("run", [("simulation", True)], indirect=True, ids=["simulation"])
 def test_a_sale_that_the_run_would_refuse_is_refused_before_anything_is_recorded(run):
     Path("conf/local/catalog.yml").write_text(
         "bars:\n  type: quant_pipeline.datasets.point_in_time.PointInTimeTable\n"

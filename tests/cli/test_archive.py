@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,9 @@ def call(command, project):
     class Place:
         project_path = project
 
-    return CliRunner().invoke(archive, command.split()[2:], obj=Place)
+    shell = Path.cwd()
+    with chdir(shell if shell.is_relative_to(project) else project):
+        return CliRunner().invoke(archive, command.split()[2:], obj=Place)
 
 
 def files(project):
@@ -280,6 +283,18 @@ def test_without_an_archive_the_command_that_makes_one_is_named(project):
         missing = call(f"kedro archive {command}", project)
         assert missing.exit_code == 1
         assert "there is no archive in data/archive; `kedro archive` makes one" in missing.output
+
+
+def test_from_a_subfolder_of_the_project_the_folder_of_the_archive_is_named_in_full(project, monkeypatch):
+    folder = project / "notebooks"
+    folder.mkdir(exist_ok=True)
+    monkeypatch.chdir(folder)
+    assert f"there is no archive in {project}/data/archive;" in call("kedro archive verify", project).output
+    assert "there is no archive in kept;" in call("kedro archive verify --folder kept", project).output
+    assert f"archive: {project}/data/archive;" in call("kedro archive --keep 10", project).output
+    assert f"40 files in {project}/data/archive are as they were moved" in call("kedro archive verify", project).output
+    (project / "data/archive/data/accounts/sim/orders/2024-01-01.csv").write_text("changed")
+    assert call("kedro archive verify", project).exit_code == 1
 
 
 def test_dated_notebooks_go_with_the_sessions_before_the_oldest_that_stays(project):

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import yaml
 from kedro.framework.session import KedroSession
-from kedro.framework.startup import bootstrap_project
 
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.project.configuration import LOADER_OPTIONS, ProjectConfigLoader
@@ -16,15 +15,6 @@ from tests.helpers.project import bare_project
 PROJECT = Path("/projects/mine")
 BARS = Path(__file__).resolve().parents[1] / "market/sources/cases/05b_yf_not_adjusted"
 """Up to 2024-05-24."""
-
-
-@pytest.fixture
-def _own_globals(project_path):
-    bootstrap_project(project_path)
-    yield
-    # A loader answers `${globals:…}` for the whole process: the project's own has to be the last one.
-    with KedroSession.create(project_path, env="sim", save_on_close=False) as session:
-        session.load_context()
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from quant_pipeline.cli import (
     account_why,
 )
 from quant_pipeline.cli.options import ProjectGroup, env_option, params_option
-from quant_pipeline.cli.sessions import Place, configuration_folder
+from quant_pipeline.cli.sessions import Place, as_typed, configuration_folder
 from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import AccountError
 
@@ -42,7 +42,7 @@ def new(metadata: Place, name: str, source: str) -> None:
     from quant_pipeline.cli.account_environment import scaffold_environment
 
     for file in scaffold_environment(configuration_folder(metadata), name, source):
-        click.echo(f"wrote {file.relative_to(metadata.project_path)}")
+        click.echo(f"wrote {as_typed(file)}")
     click.echo(f"`kedro run --env {name}` runs it; it has no ledger, no keys and no pinned account number yet")
 
 

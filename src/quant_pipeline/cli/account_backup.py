@@ -10,7 +10,7 @@ import click
 
 from quant_pipeline.cli.account_books import name_option, reason_option
 from quant_pipeline.cli.options import TypedPath, env_option, params_option
-from quant_pipeline.cli.sessions import Place
+from quant_pipeline.cli.sessions import Place, as_typed
 from quant_pipeline.common.exceptions import AccountError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def backup(metadata: Place, file: Path | None, env: str | None, params: dict[str
         if not opened.events:
             raise AccountError(f"'{opened.name}' has no events yet; there is nothing to back up")
         made = back_up(opened.ledger.open(), file or _dated(opened, DEFAULT_FOLDER, "ledger-{}.sqlite"))
-        click.echo(f"{opened.name}: {_described(made)} are in {_shown(made.file, metadata)}; the chain is whole")
+        click.echo(f"{opened.name}: {_described(made)} are in {as_typed(made.file)}; the chain is whole")
 
 
 @click.command()
@@ -68,10 +68,10 @@ def restore(
                     "restored. With --discard-newer they are moved aside."
                 )
             if not yes:
-                click.confirm(f"Put {_described(found)} in the place of {_shown(ledger, metadata)}?", abort=True)
+                click.confirm(f"Put {_described(found)} in the place of {as_typed(ledger)}?", abort=True)
             kept = _dated(opened, "replaced", "{}")
             backups.restore(found, ledger, kept)
-    aside = f"; what was there is in {_shown(kept, metadata)}" if kept.exists() else ""
+    aside = f"; what was there is in {as_typed(kept)}" if kept.exists() else ""
     click.echo(f"{opened.name}: restored {_described(found)}{aside}")
     if opened.account.filled_by == "broker":
         click.echo(f"`kedro account reconcile --env {opened.environment}` books what the broker has reported since")
@@ -132,9 +132,3 @@ def _dated(opened: Opened, folder: str, name: str) -> Path:
 
 def _described(backup: Backup) -> str:
     return f"{backup.end.sequence} events (the last one {backup.end.hash[:12]})"
-
-
-def _shown(path: Path, place: Place) -> Path:
-    """Name a path by its place in the project, where it is in there."""
-    path, project = path.absolute(), place.project_path.absolute()
-    return path.relative_to(project) if path.is_relative_to(project) else path

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from quant_pipeline.cli.options import env_option, params_option
-from quant_pipeline.cli.sessions import Place
+from quant_pipeline.cli.sessions import Place, as_typed
 from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import StaleDataError
 
@@ -41,7 +41,7 @@ def adopt_slippage(metadata: Place, env: str | None, params: dict[str, Any]) -> 
         environment = opened.configuration.environment
     for row in rows:
         click.echo(f"{row['parameter']}: {_said(row)}")
-    click.echo(f"written to {file.relative_to(metadata.project_path)}")
+    click.echo(f"written to {as_typed(file)}")
     click.echo(in_environment("Next: kedro run --pipelines ensemble,backtest", environment))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from quant_pipeline.cli.options import ProjectGroup, TypedPath, env_option
-from quant_pipeline.cli.sessions import Place, configuration_folder
+from quant_pipeline.cli.sessions import Place, as_typed, configuration_folder
 from quant_pipeline.common.environments import environments_in
 from quant_pipeline.common.exceptions import ArchiveError
 from quant_pipeline.common.listing import first_of
@@ -98,7 +98,7 @@ def archive(
             _delete_runs(opened, old)
             _move(store, [*old.files, *old.notebooks], old.bundles, project)
     click.echo(
-        f"archive: {folder or DEFAULT_FOLDER}; `kedro archive restore` brings files back, `kedro archive verify` "
+        f"archive: {as_typed(store.folder)}; `kedro archive restore` brings files back, `kedro archive verify` "
         "compares hashes"
     )
 
@@ -134,7 +134,7 @@ def verify(metadata: Place, folder: Path | None) -> None:
     wrong = store.verify()
     if wrong:
         raise ArchiveError(first_of(wrong, "; "))
-    click.echo(f"{len(store.records())} files in {folder or DEFAULT_FOLDER} are as they were moved")
+    click.echo(f"{len(store.records())} files in {as_typed(store.folder)} are as they were moved")
 
 
 def _archive(metadata: Place, folder: Path | None) -> Archive:
@@ -143,7 +143,7 @@ def _archive(metadata: Place, folder: Path | None) -> Archive:
     store = Archive(metadata.project_path, _folder_of_archive(metadata.project_path, folder))
     if not (store.folder / MANIFEST).is_file():
         raise ArchiveError(
-            f"there is no archive in {folder or DEFAULT_FOLDER}; `kedro archive` makes one, --folder names another"
+            f"there is no archive in {as_typed(store.folder)}; `kedro archive` makes one, --folder names another"
         )
     return store
 

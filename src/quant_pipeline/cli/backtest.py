@@ -8,7 +8,7 @@ import click
 
 from quant_pipeline.cli.backtest_exchange import export, verdict
 from quant_pipeline.cli.options import ProjectGroup, env_option, params_option
-from quant_pipeline.cli.sessions import Place
+from quant_pipeline.cli.sessions import Place, as_typed
 from quant_pipeline.cli.stored_backtests import BUNDLES, read_backtest, reports_of, stored_backtests
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.project.backtest_folder import CALLED
@@ -100,4 +100,4 @@ def compare(metadata: Place, first: str, second: str, env: str | None, params: d
         table.add_row(*row)
     Console().print(table)
     click.echo(comparison_page.describe_difference(names, found))
-    click.echo(f"page: {page.relative_to(metadata.project_path)}")
+    click.echo(f"page: {as_typed(page)}")

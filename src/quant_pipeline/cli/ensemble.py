@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quant_pipeline.cli.options import ProjectGroup, env_option
-from quant_pipeline.cli.sessions import Place
+from quant_pipeline.cli.sessions import Place, as_typed
 from quant_pipeline.common.environments import in_environment
 from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.common.listing import first_of
@@ -53,7 +53,7 @@ def adopt(metadata: Place, name: str, rank: int, keep_default: bool, env: str | 
         write_text(file, text)
         environment = opened.configuration.environment
     role = "is added" if keep_default else "gives the orders"
-    click.echo(f"{name} ({found['combination']}) {role}: {file.relative_to(metadata.project_path)}")
+    click.echo(f"{name} ({found['combination']}) {role}: {as_typed(file)}")
     click.echo(remark)
     click.echo(
         in_environment(

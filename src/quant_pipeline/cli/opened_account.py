@@ -139,8 +139,23 @@ class Opened:
         return execution_session(TradingCalendar.of(self.calendar, self.stands_at, self.stands_at), self.stands_at)
 
     def append(self, *events: Event) -> None:
-        """Append to the ledger."""
+        """Append to the ledger.
+
+        Raises
+        ------
+        MarketDataError
+            When the configuration names a day on which the exchange does not trade, and more than a reduction of risk
+            is asked for: a run as of that day books nothing either.
+        """
+        self._require_session()
         self.catalog.save("ledger_planned", events)
+
+    def _require_session(self) -> None:
+        from quant_pipeline.market.calendar import TradingCalendar, require_session
+
+        named = self.project.parameters.get("as_of")
+        if named is not None and not self.project.configuration.reduces_risk:
+            require_session(TradingCalendar.of(self.calendar, named, named), pd.Timestamp(named))
 
     def change_state(self, to: TradingState, code: str, message: str) -> None:
         """Record the new trading state, unless it is that already for the same cause, by any process."""

@@ -14,7 +14,7 @@ from kedro.framework.startup import ProjectMetadata
 
 from quant_pipeline.cli.literal_secrets import find_literal_secrets
 from quant_pipeline.cli.options import ProjectCommand
-from quant_pipeline.cli.sessions import configuration_folder
+from quant_pipeline.cli.sessions import as_typed, configuration_folder
 from quant_pipeline.common.atomic import replacing_file
 from quant_pipeline.common.environments import LOCAL
 from quant_pipeline.common.exceptions import ConfigurationError
@@ -41,7 +41,7 @@ def package(metadata: ProjectMetadata) -> None:
         raise ConfigurationError(f"the wheel cannot be built:\n{(done.stdout + done.stderr).strip()[-2000:]}")
     for file in left_out:
         click.echo(f"left out conf/{file}")
-    click.echo(f"wrote {archive.relative_to(metadata.project_path)} and the wheel beside it")
+    click.echo(f"wrote {as_typed(archive)} and the wheel beside it")
 
 
 def pack_configuration(conf: Path, archive: Path) -> list[Path]:

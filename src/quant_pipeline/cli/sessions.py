@@ -24,6 +24,12 @@ class Place(Protocol):
 CONFIGURATION = "conf"
 
 
+def as_typed(path: Path) -> Path:
+    """Return a path as it can be typed where the command was: below the folder of the shell, or else in full."""
+    path, shell = path.absolute(), Path.cwd()
+    return path.relative_to(shell) if path.is_relative_to(shell) else path
+
+
 def configuration_folder(place: Place) -> Path:
     """Return the folder of the configuration.
 

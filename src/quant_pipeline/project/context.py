@@ -17,8 +17,10 @@ from pydantic import BaseModel, ValidationError
 from quant_pipeline.common.exceptions import ConfigurationError
 from quant_pipeline.common.parameters import describe_faults
 from quant_pipeline.project.configuration import ProjectConfigLoader
+from quant_pipeline.project.opened_catalog import catalog_in_one_line
 
 if TYPE_CHECKING:
+    from kedro.io import CatalogProtocol
     from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
 
 
@@ -49,6 +51,13 @@ class ProjectContext(KedroContext):
         from quant_pipeline.tracking.opening import open_tracking
 
         return open_tracking(self).mlflow_config
+
+    def _get_catalog(self, *arguments: Any, **options: Any) -> CatalogProtocol[Any, Any]:
+        """Make the catalog; what Kedro refuses is one line."""
+        if not isinstance(self.config_loader, ProjectConfigLoader):
+            return super()._get_catalog(*arguments, **options)
+        with catalog_in_one_line(self.config_loader):
+            return super()._get_catalog(*arguments, **options)
 
     @property
     def params(self) -> dict[str, Any]:

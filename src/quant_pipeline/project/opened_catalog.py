@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,26 @@ def catalog_of(configuration: ProjectConfigLoader) -> DataCatalog:
     except MissingConfigException:
         credentials = {}
     entries = _with_absolute_paths(configuration["catalog"], configuration.project)
-    try:
+    with catalog_in_one_line(configuration):
         return DataCatalog.from_config(entries, credentials)
+
+
+@contextmanager
+def catalog_in_one_line(configuration: ProjectConfigLoader) -> Iterator[None]:
+    """Turn what Kedro says of entries that it can make no catalog of into one line.
+
+    Raises
+    ------
+    ConfigurationError
+        When it refuses one; where the session is no day, which stands in many entries, that is the cause.
+    """
+    try:
+        yield
     except DatasetError as error:
+        _ = configuration.session
+        said = " ".join(str(error).split())
         raise ConfigurationError(
-            f"Kedro can make no catalog of environment '{configuration.environment}': {error}"
+            f"Kedro can make no catalog of environment '{configuration.environment}': {said} Correct it there."
         ) from error
 
 
