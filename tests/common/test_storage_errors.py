@@ -5,12 +5,17 @@ import os
 import sqlite3
 from pathlib import Path
 
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 from kedro.io import DatasetError
 
 from quant_pipeline.common.exceptions import AccountError, StorageError
 from quant_pipeline.common.storage_errors import KnownErrorsInOneLine, explain_storage_error
+from quant_pipeline.datasets.atomic import JsonDocument, ParquetTable
+from quant_pipeline.datasets.point_in_time import PointInTimeTable
+from tests.helpers.damaged_json import DAMAGED_JSON
 
 
 @pytest.mark.parametrize(
@@ -74,3 +79,29 @@ def test_an_error_of_ours_that_kedro_wraps_as_one_of_a_dataset_is_raised_as_it_w
     error.__cause__ = AccountError("the ledger knows better")
     with pytest.raises(AccountError, match="the ledger knows better"), KnownErrorsInOneLine():
         raise error
+
+
+@pytest.mark.parametrize("text", DAMAGED_JSON.values(), ids=DAMAGED_JSON)
+def test_a_table_or_a_document_that_is_damaged_is_one_line_with_its_file(tmp_path, text):
+    table, document = tmp_path / "bars.parquet", tmp_path / "facts.json"
+    for file, dataset in (
+        (table, PointInTimeTable(filepath=str(table), as_of="2025-01-03")),
+        (table, ParquetTable(filepath=str(table))),
+        (document, JsonDocument(filepath=str(document))),
+    ):
+        file.write_bytes(text)
+        if file is document and text in (b"[]", b"5"):
+            continue
+        told = rf"^{file}: it is damaged \(.*\)\. Remove it and run the stage again "
+        with pytest.raises(StorageError, match=told), KnownErrorsInOneLine():
+            dataset.load()
+
+
+def test_notes_of_a_table_that_are_damaged_are_one_line_with_its_file(tmp_path):
+    file = tmp_path / "bars.parquet"
+    dataset = PointInTimeTable(filepath=str(file), as_of="2025-01-03")
+    dataset.save(pd.DataFrame({"date": pd.to_datetime(["2025-01-02"])}))
+    stored = pq.read_table(file)
+    pq.write_table(stored.replace_schema_metadata(stored.schema.metadata | {b"PANDAS_ATTRS": b"{"}), file)
+    with pytest.raises(StorageError, match=rf"^{file}: it is damaged "), KnownErrorsInOneLine():
+        dataset.load()

@@ -17,6 +17,7 @@ from kedro.io import DatasetError
 from quant_pipeline.common.exceptions import MarketDataError
 from quant_pipeline.datasets import panel as panel_module
 from quant_pipeline.datasets.panel import MANIFEST, YearlyPanel
+from quant_pipeline.datasets.stored_panel import StoredPanel
 from tests.helpers.damaged_json import DAMAGED_JSON
 from tests.helpers.two_names import panel
 
@@ -352,6 +353,18 @@ def test_instruments_that_come_and_go_are_told_apart(tmp_path):
     read = YearlyPanel(str(tmp_path)).load()
     pd.testing.assert_frame_equal(read, written)
     assert list(read.index.levels[1]) == ["AAA", "BBB", "ZZZ"]
+
+
+@pytest.mark.parametrize("text", DAMAGED_JSON.values(), ids=DAMAGED_JSON)
+def test_a_panel_whose_notes_are_damaged_is_refused_with_the_file(tmp_path, text):
+    written = panel(["2019-12-31"])
+    written.attrs["label"] = "of one session"
+    YearlyPanel(str(tmp_path)).save(written)
+    file = tmp_path / "2019.parquet"
+    table = pq.read_table(file)
+    pq.write_table(table.replace_schema_metadata(table.schema.metadata | {b"PANDAS_ATTRS": text}), file)
+    with pytest.raises(MarketDataError, match=rf"the notes of {file} are damaged .* make it again: `kedro run"):
+        StoredPanel.open([file])
 
 
 @pytest.mark.parametrize("text", DAMAGED_JSON.values(), ids=DAMAGED_JSON)

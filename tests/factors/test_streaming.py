@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from quant_pipeline.common.exceptions import FactorError
 from quant_pipeline.factors import alpha101, alpha158, alpha360
 from quant_pipeline.factors import program_runner as execution
+from quant_pipeline.factors.array_file import write_arrays
 from quant_pipeline.factors.engine import compile_factors, compute_factors
 from quant_pipeline.factors.plan_file import load_plan, save_plan
 from quant_pipeline.factors.streaming import FactorStream
+from tests.helpers.damaged_json import DAMAGED_JSON
 from tests.helpers.properties import examples
 from tests.helpers.user_expressions import USER_EXPRESSIONS
 
@@ -243,6 +245,22 @@ def test_a_kept_plan_runs_in_another_process_without_qlib(bars, batch, tmp_path)
     panel = pd.read_parquet(tmp_path / "panel.parquet")
     assert same_bits(batch["alpha158"], panel[list(alpha158.EXPRESSIONS)])
     assert same_bits(batch["whole history"], panel[[f"own_{name}" for name in WHOLE_HISTORY]])
+
+
+@pytest.mark.parametrize("text", DAMAGED_JSON.values(), ids=DAMAGED_JSON)
+def test_a_damaged_plan_is_refused_in_one_line(tmp_path, text):
+    file = tmp_path / "plan.npz"
+    save_plan(compile_factors({"f": "Mean($close, 5)"}), file)
+    with np.load(file) as arrays:
+        kept = dict(arrays)
+    without = [{key: value for key, value in kept.items() if key != name} for name in kept]
+    for damaged in (kept | {"meta": np.array(text.decode("latin-1"))}, *without):
+        write_arrays(file, damaged)
+        with pytest.raises(FactorError, match=rf"^the plan in {file} is damaged .*; compile it again$"):
+            load_plan(file)
+    file.write_bytes(text)
+    with pytest.raises(FactorError, match=rf"^the plan in {file} is damaged "):
+        load_plan(file)
 
 
 def test_a_plan_of_another_version_is_refused(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from quant_pipeline.common.exceptions import StorageError
 from quant_pipeline.common.openmp import LOOKS, WAIT_POLICY, let_waiting_threads_sleep
 from quant_pipeline.common.processes import birth_of, this_machine
-from quant_pipeline.service.jobs.table import ENDED, JobKey, JobState, JobTable
+from quant_pipeline.service.jobs.table import ENDED, JOBS, JobKey, JobState, JobTable
 from quant_pipeline.service.jobs.worker import JobSetting, outcome_of, patiently
 from quant_pipeline.service.problems import Refused
 from quant_pipeline.service.results import ResultStore
@@ -321,6 +321,26 @@ def test_a_database_that_is_away_for_minutes_loses_no_job(monkeypatch):
     with pytest.raises(sa.exc.OperationalError):
         patiently(change)
     assert now[0] < 1200
+
+
+@pytest.mark.parametrize("text", [DAMAGED_JSON["torn"], DAMAGED_JSON["deep list"]], ids=["torn", "deep list"])
+def test_a_damaged_row_of_a_job_hides_no_other_and_is_not_started(desk, text):
+    table = desk.runner.table
+    sound = until(desk, ask(desk, seconds=0)[0], *ENDED)
+    with table._engine.begin() as connection:
+        row = connection.execute(sa.select(JOBS).where(JOBS.c.id == sound.id)).one()._asdict()
+        of_now = {"id": "damaged", "number": row["number"] + 1, "state": "waiting", "request": text.decode()}
+        nothing = dict.fromkeys(("started", "ended", "pid", "born", "host", "result", "status", "idempotency_key"))
+        connection.execute(JOBS.insert().values(**row | nothing | of_now))
+        connection.execute(JOBS.update().where(JOBS.c.id == sound.id).values(result=text.decode()))
+    failed = until(desk, table.find("damaged"), *ENDED)
+    assert (failed.state, failed.started, failed.pid) == (JobState.FAILED, None, None)
+    assert failed.message.startswith("its request in the table of jobs is damaged: ")
+    by_id = {job.id: job for job in table.newest(10)}
+    assert by_id[sound.id].message.startswith("its result in the table of jobs is damaged: ")
+    assert by_id[sound.id].state is JobState.DONE
+    desk.runner.step()
+    assert [job.id for job in table.in_states(JobState.FAILED)] == ["damaged"]
 
 
 @pytest.mark.parametrize("text", DAMAGED_JSON.values(), ids=DAMAGED_JSON)

@@ -31,7 +31,18 @@ def read_json(file: Path) -> dict[str, Any]:
     OSError
         When it is not there, or cannot be read.
     """
-    found = parse_json(file.read_text(encoding="utf-8"))
+    return parse_object(file.read_text(encoding="utf-8"))
+
+
+def parse_object(text: str | bytes) -> dict[str, Any]:
+    """Return the object that a text of JSON holds, as the notes of a Parquet file or the row of a database.
+
+    Raises
+    ------
+    ValueError
+        When it holds none: it is no JSON, or another value.
+    """
+    found = parse_json(text)
     if not isinstance(found, dict):
         raise ValueError(f"it holds no object, but {type(found).__name__}")
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import sqlite3
 from types import TracebackType
 
@@ -33,6 +34,15 @@ _BY_NUMBER = {
 }
 _OF_BUCKETS = ("botocore.", "aiobotocore.", "gcsfs.", "google.api_core.", "google.auth.")
 """How the modules of the errors begin that the clients of buckets raise."""
+_CANNOT_LOAD = "Failed while loading data from dataset"
+"""How Kedro's error of a dataset begins."""
+_DAMAGE = (
+    "builtins.RecursionError",
+    "builtins.UnicodeDecodeError",
+    "json.decoder.JSONDecodeError",
+    "pyarrow.lib.ArrowInvalid",
+)
+"""What readers of Parquet, JSON and text raise of a file that is torn, or of another kind."""
 _NO_BUCKET = (
     "the bucket cannot be used. Check its name, the keys and the address in the shell (AWS_ACCESS_KEY_ID, "
     "AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL) or in the files of its client"
@@ -64,7 +74,23 @@ def explain_storage_error(error: BaseException) -> StorageError | None:
             return StorageError(f"{_first_line(error)}: {remedy}.")
         if f"{type(cause).__module__}.".startswith(_OF_BUCKETS):
             return StorageError(f"{_first_line(cause)}: {_NO_BUCKET}.")
-    return None
+    return _explain_damage(error)
+
+
+def _explain_damage(error: BaseException) -> StorageError | None:
+    """Return one line about a file of which a dataset can make nothing."""
+    if not str(error).startswith(_CANNOT_LOAD):
+        return None
+    cause = list(causes_of(error))[-1]
+    is_of_arrow = isinstance(cause, OSError) and cause.errno is None
+    if not is_of_arrow and f"{type(cause).__module__}.{type(cause).__name__}" not in _DAMAGE:
+        return None
+    file = re.search(r"filepath=(?:\w+\(')?([^,')]+)", str(error))
+    named = file[1] if file else _first_line(error)
+    return StorageError(
+        f"{named}: it is damaged ({_first_line(cause)[:120]}). Remove it and run the stage again that makes it, or "
+        "bring it once more."
+    )
 
 
 def repairable_cause(error: BaseException | None) -> QuantPipelineError | None:

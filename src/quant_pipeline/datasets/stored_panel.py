@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
@@ -18,6 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from quant_pipeline.common.cores import each_on_cores, map_on_cores, usable_cores
+from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.common.json_files import parse_object
 from quant_pipeline.common.listing import first_of
 from quant_pipeline.datasets.file_stamps import Stamp, require_unchanged, stamp_of
 from quant_pipeline.datasets.kept_digests import kept_beside
@@ -86,6 +87,11 @@ class StoredPanel:
         StoredPanel or None
             None where the years differ in their columns, hold other values than float32, are not sorted or have a row
             twice, and where sessions or instruments are not as this project writes them, see `panel_years.read_year`.
+
+        Raises
+        ------
+        MarketDataError
+            When the notes of a year are damaged.
         """
         stamps = [stamp_of(file) for file in files]
         layouts = [pq.read_metadata(file) for file in files]
@@ -98,7 +104,7 @@ class StoredPanel:
         if as_of is not None:
             known = index.levels[0].searchsorted(pd.Timestamp(as_of), side="right")
             index = index[: int(np.searchsorted(index.codes[0], known))].remove_unused_levels()
-        attributes = [json.loads((schema.metadata or {}).get(ATTRIBUTES, b"{}")) for schema in schemas]
+        attributes = [_attributes(schema, file) for schema, file in zip(schemas, files, strict=True)]
         said = attributes[0] if all(each == attributes[0] for each in attributes) else {}
         pages = map(PlainPages.of, layouts)
         years = [_Year(*year) for year in zip(files, firsts, stamps, layouts, pages, strict=True)]
@@ -195,6 +201,17 @@ def _open_again(stamped: Sequence[tuple[Path, Stamp]], as_of: str | None) -> Sto
 def _require_all_unchanged(stamped: Sequence[tuple[Path, Stamp]]) -> None:
     for file, stamp in stamped:
         require_unchanged(file, stamp)
+
+
+def _attributes(schema: pa.Schema, file: Path) -> dict[str, Any]:
+    """Return what the notes of a year say of the panel."""
+    try:
+        return parse_object((schema.metadata or {}).get(ATTRIBUTES, b"{}"))
+    except ValueError as error:
+        raise MarketDataError(
+            f"the notes of {file} are damaged ({error}). Remove the panel and make it again: `kedro run --pipelines "
+            "features`"
+        ) from error
 
 
 def _lie_alike(schemas: Sequence[pa.Schema], names: Sequence[str]) -> bool:

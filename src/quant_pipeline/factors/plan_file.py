@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from quant_pipeline.common.exceptions import FactorError
+from quant_pipeline.common.json_files import parse_object
 from quant_pipeline.factors.array_file import write_arrays
 from quant_pipeline.factors.engine import FactorPlan
 from quant_pipeline.factors.expression.program import ColumnOperation, Program, Stage
@@ -47,10 +49,17 @@ def load_plan(path: Path, threads: int | None = None) -> FactorPlan:
     Raises
     ------
     FactorError
-        When the file was written by another version of the engine.
+        When the file was written by another version of the engine, or is damaged.
     """
+    try:
+        return FactorPlan(_read_program(path), threads)
+    except (BadZipFile, EOFError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise FactorError(f"the plan in {path} is damaged ({error}); compile it again") from error
+
+
+def _read_program(path: Path) -> Program:
     with np.load(path, allow_pickle=False) as arrays:
-        meta = json.loads(str(arrays["meta"]))
+        meta = parse_object(str(arrays["meta"]))
         if meta["format"] != FORMAT:
             raise FactorError(f"the plan in {path} has format {meta['format']}, not {FORMAT}; compile it again")
         stages = [
@@ -59,7 +68,7 @@ def load_plan(path: Path, threads: int | None = None) -> FactorPlan:
         ]
         tables = tuple(arrays[f"table_{i}"] for i in range(6))
     back, carried_back, ahead = meta["reach"]
-    program = Program(
+    return Program(
         tuple(meta["factors"]),
         tuple(meta["fields"]),
         stages,
@@ -71,7 +80,6 @@ def load_plan(path: Path, threads: int | None = None) -> FactorPlan:
         carried_back,
         ahead,
     )
-    return FactorPlan(program, threads)
 
 
 def _operation(kept: dict[str, Any]) -> ColumnOperation:

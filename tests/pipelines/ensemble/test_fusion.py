@@ -8,8 +8,9 @@ from quant_pipeline.common.exceptions import ConfigurationError, StaleDataError
 from quant_pipeline.pipelines.ensemble.fusion import fuse, normalise
 from quant_pipeline.pipelines.ensemble.nodes import fuse_history, fuse_latest, require_fresh_weights, weigh_combinations
 from quant_pipeline.pipelines.ensemble.parameters import EnsembleParameters
-from quant_pipeline.pipelines.ensemble.provenance import bundles_behind, fingerprint_of_weights
+from quant_pipeline.pipelines.ensemble.provenance import BUNDLES, bundles_behind, fingerprint_of_weights, stated_bundles
 from quant_pipeline.pipelines.features.nodes import LabelParameters
+from tests.helpers.damaged_json import DAMAGED_JSON
 from tests.helpers.two_members import CHAMPIONS, DAYS, LABELS, LONG, informed, scores
 
 
@@ -222,3 +223,9 @@ def test_member_that_a_retired_bundle_scored_is_not_fused():
     message = "of late come from bundle LATE of late, but the champion is RETRAINED by now.*--pipelines prediction"
     with pytest.raises(StaleDataError, match=message):
         fuse_latest(newest, parameters, pd.DataFrame({"date": LONG}), CHAMPIONS | {"late": "RETRAINED"}, **day)
+
+
+@pytest.mark.parametrize("text", [*DAMAGED_JSON.values(), None])
+def test_scores_that_do_not_say_what_has_made_them_are_refused_with_the_remedy(text):
+    with pytest.raises(StaleDataError, match=r"does not say which bundles .* Predict them again: `kedro run"):
+        stated_bundles(pd.DataFrame({BUNDLES: [text]}))

@@ -10,7 +10,7 @@ import pytest
 from quant_pipeline.common.exceptions import AccountError, ConfigurationError, StaleDataError
 from quant_pipeline.datasets.trading_desk import BrokerDesk
 from quant_pipeline.market.calendar import TradingCalendar
-from quant_pipeline.pipelines.execution.nodes import describe_instruments, report_execution
+from quant_pipeline.pipelines.execution.nodes import describe_instruments, record_verdicts, report_execution
 from quant_pipeline.pipelines.execution.tables import order_states_table, verdict_table
 from quant_pipeline.testing.fake_alpaca import API_KEY, SECRET_KEY, FakeAlpaca, FakeExchange
 from quant_pipeline.trading.brokers.gateway import DeskRules
@@ -20,6 +20,7 @@ from quant_pipeline.trading.orders.account_orders import AccountOrders
 from quant_pipeline.trading.orders.execution_parameters import ExecutionRules
 from quant_pipeline.trading.orders.outcome import outcome_of
 from tests.helpers.browser import require_drawn
+from tests.helpers.damaged_json import DAMAGED_JSON
 from tests.helpers.execution_desk import LIMITS, ORDERS, PRICES, Desk, places, settle
 from tests.helpers.trading_day import Day
 
@@ -317,3 +318,10 @@ def test_what_has_no_sector_is_reported(simulated, caplog):
     )
     assert table.set_index("instrument")["sector"].to_dict() == {"AAA": "X", "BBB": "", "CCC": "Z"}
     assert "1 instruments, BBB among them, have no sector" in caplog.text
+
+
+@pytest.mark.parametrize("text", DAMAGED_JSON.values(), ids=DAMAGED_JSON)
+def test_stored_verdicts_that_are_damaged_are_refused_with_the_remedy(text):
+    verdicts = pd.DataFrame({"deal_session": [pd.Timestamp("2025-01-03")], "provenance": [text]})
+    with pytest.raises(StaleDataError, match=r"do not say what was judged .*`kedro run --pipelines execution`"):
+        record_verdicts(verdicts, dry_run=False)

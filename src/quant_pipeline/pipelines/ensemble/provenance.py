@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from quant_pipeline.common.exceptions import StaleDataError
+from quant_pipeline.common.json_files import parse_object
 
 BUNDLES = "bundles"
 """Column of scores: the bundle of every model behind them, as a JSON object."""
@@ -65,11 +66,22 @@ def state_bundles(bundles: Mapping[str, str]) -> str:
 
 
 def stated_bundles(table: pd.DataFrame) -> dict[str, str] | None:
-    """Read the bundles behind scores; None when the table does not state them, as those of former versions."""
+    """Read the bundles behind scores; None when the table does not state them, as those of former versions.
+
+    Raises
+    ------
+    StaleDataError
+        When what it states is damaged.
+    """
     if BUNDLES not in table.columns or table.empty:
         return None
-    stated: dict[str, str] = json.loads(table[BUNDLES].iloc[0])
-    return stated
+    try:
+        return parse_object(table[BUNDLES].iloc[0])
+    except (TypeError, ValueError) as error:
+        raise StaleDataError(
+            f"the column '{BUNDLES}' of scores does not say which bundles have made them ({error}). Predict them "
+            "again: `kedro run --pipelines prediction`"
+        ) from error
 
 
 def fingerprint_of_weights(weights: pd.DataFrame, combination: str) -> str:

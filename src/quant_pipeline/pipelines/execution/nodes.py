@@ -1,15 +1,17 @@
 """Nodes of execution; those that reach the broker do it through the gateway, and through nothing else."""
 
 import hashlib
-import json
 import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import Any
 
 import pandas as pd
 
 from quant_pipeline.common.environments import in_environment
+from quant_pipeline.common.exceptions import StaleDataError
 from quant_pipeline.common.exit_status import ExitStatus
+from quant_pipeline.common.json_files import parse_object
 from quant_pipeline.common.listing import say_first
 from quant_pipeline.market.point_in_time import known_at
 from quant_pipeline.pipelines.execution.page import compose_execution_page
@@ -134,6 +136,16 @@ def judge_orders(
     return table
 
 
+def _provenances(risk_verdicts: pd.DataFrame) -> list[dict[str, Any]]:
+    try:
+        return [parse_object(text) for text in risk_verdicts["provenance"]]
+    except (TypeError, ValueError) as error:
+        raise StaleDataError(
+            f"the stored verdicts do not say what was judged ({error}). Ask for new ones: "
+            "`kedro run --pipelines execution`"
+        ) from error
+
+
 def record_verdicts(risk_verdicts: pd.DataFrame, dry_run: bool) -> tuple[Event, ...]:
     """Record orders and denials before anything is sent.
 
@@ -144,7 +156,7 @@ def record_verdicts(risk_verdicts: pd.DataFrame, dry_run: bool) -> tuple[Event, 
     """
     if dry_run or risk_verdicts.empty:
         return ()
-    session, provenance = risk_verdicts["deal_session"].iloc[0], json.loads(risk_verdicts["provenance"].iloc[0])
+    session, provenance = risk_verdicts["deal_session"].iloc[0], _provenances(risk_verdicts)[0]
     return verdict_events(verdicts_of(risk_verdicts), session, provenance)
 
 
@@ -217,7 +229,7 @@ def report_execution(
         One row per order for CSV, one HTML page, plain text, and the status with which the command ends.
     """
     sent = execution_orders[["client_order_id", "quantity", "filled", "average_price", "state"]]
-    limits = sorted({source["limits"] for source in map(json.loads, risk_verdicts["provenance"]) if "limits" in source})
+    limits = sorted({source["limits"] for source in _provenances(risk_verdicts) if "limits" in source})
     verdicts = risk_verdicts.drop(columns=["provenance", "is_new", "deal_session"])
     verdicts = verdicts.rename(columns={"quantity": "planned"})
     table = verdicts.merge(sent, on="client_order_id", how="left", validate="one_to_one")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
 
 from quant_pipeline.common.environments import DEFAULT_ENVIRONMENT
 from quant_pipeline.common.exceptions import MarketDataError
+from quant_pipeline.common.json_files import parse_object
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -68,8 +68,7 @@ def _source_in(table: Any) -> str:
     try:
         with files.open(str(table._filepath), "rb") as file:
             notes = read_schema(file).metadata or {}
-    except (OSError, ArrowInvalid):
+        return str(parse_object(notes.get(b"PANDAS_ATTRS", b"{}")).get(SOURCE, ""))
+    except (OSError, ArrowInvalid, ValueError):
         # What reads the table says what is wrong with it.
         return ""
-    attributes: dict[str, Any] = json.loads(notes.get(b"PANDAS_ATTRS", b"{}"))
-    return str(attributes.get(SOURCE, ""))

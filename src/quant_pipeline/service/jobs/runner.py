@@ -183,6 +183,9 @@ class JobRunner:
                 self._end_group(job)
                 self.table.end(job, JobState.LOST, None, "its process was killed; ask for it again")
         waiting = [job for job in self.table.in_states(JobState.WAITING) if job.id not in self._spawned]
+        for job in [job for job in waiting if job.state is JobState.FAILED]:
+            self.table.end(job, JobState.FAILED, None, job.message or "")
+            waiting.remove(job)
         unclaimed = [id for id in self._spawned if id not in {job.id for job in running}]
         for job in waiting[: max(0, self._limits.running - len(running) - len(unclaimed))]:
             self._spawn(job)

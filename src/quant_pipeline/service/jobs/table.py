@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from quant_pipeline.common.json_files import parse_object
 from quant_pipeline.trading.ledger.connections import durable_engine
 
 METADATA = sa.MetaData()
@@ -260,8 +261,19 @@ class JobTable:
 
 
 def _job(row: Mapping[str, Any]) -> Job:
-    result = None if row["result"] is None else json.loads(row["result"])
-    return Job(**{**row, "request": json.loads(row["request"]), "state": JobState(row["state"]), "result": result})
+    """Read a row; one that was changed from outside, or is damaged, says so and hides no other.
+
+    Where it does not say what is to be done, the job has failed before it began.
+    """
+    found = {**row, "state": JobState(row["state"])}
+    for column, nothing in (("request", {}), ("result", None)):
+        try:
+            found[column] = nothing if row[column] is None else parse_object(row[column])
+        except (TypeError, ValueError) as error:
+            found |= {column: nothing, "message": f"its {column} in the table of jobs is damaged: {error}"}
+            if found["state"] is JobState.WAITING:
+                found["state"] = JobState.FAILED
+    return Job(**found)
 
 
 def hash_of(question: Mapping[str, Any]) -> str:

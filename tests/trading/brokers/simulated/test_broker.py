@@ -10,9 +10,11 @@ from quant_pipeline.testing.contract_market import CASH, PRICES, SESSIONS, contr
 from quant_pipeline.trading.broker_records import CashActivity, CashKind, FillActivity, OrderRequest, OrderStatus
 from quant_pipeline.trading.brokers.adapter import Exchange
 from quant_pipeline.trading.brokers.simulated.bookkeeping import book_sessions
+from quant_pipeline.trading.brokers.simulated.store import SimulatedStore
 from quant_pipeline.trading.ledger.account import fold
 from quant_pipeline.trading.orders.plans import record_plan
 from tests.helpers.brokers import simulated
+from tests.helpers.damaged_json import DAMAGED_JSON
 from tests.helpers.four_days import orders_table
 
 COSTS = CostRules(buy_rate=0.001, sell_rate=0.002, min_commission=1)
@@ -115,3 +117,19 @@ def test_the_market_has_an_end_and_an_account_is_opened_once(file):
     with pytest.raises(AccountError, match="ends with session 2025-01-08"):
         broker.advance()
     assert simulated(file).session == SESSIONS[-1]
+
+
+@pytest.mark.parametrize("text", [*DAMAGED_JSON.values(), b'{"session": "2024-01-02"}'])
+def test_a_damaged_row_of_the_database_is_one_line_with_a_remedy(file, text):
+    store = SimulatedStore(f"sqlite:///{file}")
+    with store.transaction() as books:
+        books._put_text("order", "a", text.decode("latin-1"))
+        books._put_text("account", "books", text.decode("latin-1"))
+        reads = [books.books]
+        if b"session" not in text:
+            reads += [lambda: books.document("order", "a"), lambda: books.documents("order")]
+        for read in reads:
+            with pytest.raises(
+                AccountError, match=r"^row '(a|books)' \((order|account)\) of the database .*in its place$"
+            ):
+                read()

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from quant_pipeline.common.checked_arrow import open_checked, write_checked
+from quant_pipeline.common.json_files import parse_object
 from quant_pipeline.market.sources.files.discovery import is_table
 from quant_pipeline.market.sources.files.observation import observe
 from quant_pipeline.market.sources.files.observed_market import Observation
@@ -95,7 +96,7 @@ def _load(file: Path, asked: dict[str, Any], calendar: str) -> Observation | Non
     damage = (OSError, KeyError, TypeError, ValueError, pa.ArrowException)
     with suppress(*damage), pa.memory_map(str(file)) as source:
         reader = open_checked(source)
-        facts = json.loads(reader.schema.metadata[_FACTS])
+        facts = parse_object(reader.schema.metadata[_FACTS])
         same_calendar = calendar == facts["asked_calendar"] or (
             facts["asked_calendar"] == AUTO and calendar == facts["calendar"]
         )

@@ -28,6 +28,7 @@ from quant_pipeline.common import text_lines
 from quant_pipeline.common.checked_arrow import open_checked, write_checked
 from quant_pipeline.common.compilation import digest_files
 from quant_pipeline.common.cores import each_on_cores, usable_cores
+from quant_pipeline.common.json_files import parse_object
 from quant_pipeline.market.sources.files.faults import FAULTS
 from quant_pipeline.market.sources.files.file_reading import Reading
 from quant_pipeline.market.sources.files.options import FilesMarketParameters
@@ -185,7 +186,7 @@ def _load(entry: Path) -> tuple[Reading, _State] | None:
     damage = (OSError, KeyError, TypeError, ValueError, pa.ArrowException)
     with suppress(*damage), pa.OSFile(str(entry)) as source:
         table = open_checked(source).read_all()
-        facts: dict[str, Any] = json.loads(table.schema.metadata[_FACTS])
+        facts: dict[str, Any] = parse_object(table.schema.metadata[_FACTS])
         head = facts["head"]
         reading = Reading(
             facts["file"], facts["layout"], table.to_pandas(use_threads=False), facts["kind"],

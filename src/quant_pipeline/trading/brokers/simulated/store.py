@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import sqlalchemy as sa
 
+from quant_pipeline.common.exceptions import AccountError
+from quant_pipeline.common.json_files import parse_object
 from quant_pipeline.trading.ledger.connections import durable_engine
 
 _metadata = sa.MetaData()
@@ -22,6 +24,8 @@ _documents = sa.Table(
     sa.Column("key", sa.String(160), primary_key=True),
     sa.Column("document", sa.Text, nullable=False),
 )
+
+Read = TypeVar("Read")
 
 ACCOUNT, ORDER, ACTIVITY = "account", "order", "activity"
 
@@ -65,11 +69,21 @@ class BrokerBooks:
     @classmethod
     def from_document(cls, document: str) -> BrokerBooks:
         """Read from JSON."""
-        facts = json.loads(document)
+        facts = parse_object(document)
         amounts = {name: Decimal(facts[name]) for name in ("cash", "equity", "last_equity")}
         holdings = {name: Holding(quantity, Decimal(cost)) for name, (quantity, cost) in facts["holdings"].items()}
         session = pd.Timestamp(facts["session"])
         return cls(session, **amounts, suspended=facts["suspended"], counter=facts["counter"], holdings=holdings)
+
+
+def _readable(read: Callable[[str], Read], document: str, section: str, key: str) -> Read:
+    try:
+        return read(document)
+    except (ArithmeticError, KeyError, TypeError, ValueError) as error:
+        raise AccountError(
+            f"row '{key}' ({section}) of the database of the simulated broker was changed from outside or is damaged "
+            f"({error}). Put a copy of the database of before in its place"
+        ) from error
 
 
 class Transaction:
@@ -85,12 +99,12 @@ class Transaction:
             .where(_documents.c.section == section, _documents.c.key > after)
             .order_by(_documents.c.key)
         )
-        return {key: json.loads(document) for key, document in found}
+        return {key: _readable(parse_object, document, section, key) for key, document in found}
 
     def document(self, section: str, key: str) -> dict[str, Any] | None:
         """Return one document, None when there is none."""
         text = self._text(section, key)
-        return None if text is None else json.loads(text)
+        return None if text is None else _readable(parse_object, text, section, key)
 
     def put(self, section: str, key: str, document: dict[str, Any]) -> None:
         """Write a document, over an older one of the key."""
@@ -99,7 +113,7 @@ class Transaction:
     def books(self) -> BrokerBooks | None:
         """Return the account, None before it is opened."""
         text = self._text(ACCOUNT, "books")
-        return None if text is None else BrokerBooks.from_document(text)
+        return None if text is None else _readable(BrokerBooks.from_document, text, ACCOUNT, "books")
 
     def put_books(self, books: BrokerBooks) -> None:
         """Write the account."""
