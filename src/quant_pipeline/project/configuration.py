@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +42,8 @@ from quant_pipeline.project.signal_models import with_signals
 
 logger = logging.getLogger(__name__)
 
+_reading = threading.RLock()
+"""Held while a configuration is made or read: resolvers belong to the process, and ask the one that is read."""
 PINNED = {
     "parameters": ("account", "execution", "risk"),
     "globals": ("account", "paths"),
@@ -89,7 +92,8 @@ class ProjectConfigLoader(ConfigurationFiles):
             # The name of a universe; conditions beside it in YAML stay.
             options["runtime_params"] = given | {"universe": {"name": given["universe"]}}
         self._is_made = False
-        super().__init__(conf_source, env, **options)
+        with _reading:
+            super().__init__(conf_source, env, **options)
         self._is_made = True
         if self.environment == LOCAL:
             raise ConfigurationError(
@@ -147,6 +151,10 @@ class ProjectConfigLoader(ConfigurationFiles):
         if not self._is_made:
             # Kedro's constructor asks for the globals, which may ask a market: where the project lies is not known yet.
             return {}
+        with _reading:
+            return self._configured(key)
+
+    def _configured(self, key: str) -> dict[str, Any]:
         if key in self:
             return super().__getitem__(key)
         if self._found_for != self.runtime_params:
