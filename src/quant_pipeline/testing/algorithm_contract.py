@@ -152,11 +152,14 @@ class AlgorithmContract:
             refused = [fault["loc"] for fault in error.errors()]
         assert refused == [("hyper", "a_misspelt_key")]
 
-    def test_training_continues_as_the_record_says_or_is_refused(self) -> None:
-        """Go on from a model when the record has `continue_from`, and refuse otherwise."""
+    def test_training_continues_as_the_record_says_or_is_refused(self, tmp_path: Path) -> None:
+        """Go on from a model when the record has `continue_from`, at hand and stored alike, and refuse otherwise."""
         if find_algorithm(self.algorithm).continue_from is not None:
             continued = _train(self.algorithm, self.hyper, previous=self.bundle)
             assert _rank_ic(continued, planted_panel().labels).mean() > self.least_rank_ic
+            write_bundle(self.bundle, tmp_path / "bundle")
+            stored = read_bundle(tmp_path / "bundle")
+            assert _train(self.algorithm, self.hyper, previous=stored).identity == continued.identity
             return
         refusal = ""
         try:

@@ -99,7 +99,8 @@ def fit_xgboost(
         early_stopping_rounds=hyper.patience,
         evals_result=seen,
         verbose_eval=False,
-        xgb_model=None if previous is None else previous.booster,
+        # A booster at hand goes on otherwise than the same trees from a file do.
+        xgb_model=None if previous is None else bytearray(previous.weights()[WEIGHTS]),
     )
     best = booster[: booster.best_iteration + 1]
     return FittedXGBoost(best, metrics_curve(seen), train.factors)
