@@ -142,6 +142,11 @@ def test_one_fact_that_cannot_be_known_leaves_the_others(look, project):
         assert words in drawn
 
 
+def test_a_log_without_lines_says_whether_there_are_none_or_none_of_what_was_asked_for(look):
+    assert "Nothing was logged yet." in text_of(log(look))
+    assert "No line has these words and this source." in text_of(log(look, Wanted(text="nowhere")))
+
+
 def test_a_line_that_no_log_has_written_is_left_out_and_a_source_that_cannot_be_read_is_named(look):
     folder = look.served.project.folder
     folder.mkdir(parents=True, exist_ok=True)

@@ -60,7 +60,8 @@ def log(look: Look, wanted: Wanted = EVERYTHING) -> Html:
     clock = pd.Timestamp.now("UTC").floor("min" if wanted == EVERYTHING else "s")
     as_of = f"{instant(clock)}; {look.newest_event}"
     if not found:
-        return pane("log", "Log", as_of, form, *said, paragraph("No line says that.", style="empty"))
+        why = "Nothing was logged yet." if wanted == EVERYTHING else "No line has these words and this source."
+        return pane("log", "Log", as_of, form, *said, paragraph(why, style="empty"))
     columns = [
         Column("at", "when", wording.text, "text"),
         Column("source", "source", kind="text"),
