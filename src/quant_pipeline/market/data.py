@@ -66,6 +66,8 @@ def said_to_come_from(source: str, table: pd.DataFrame) -> pd.DataFrame:
 class MarketData:
     """A market as known at the close of one session.
 
+    Values of the tables may lie in a file, so that pandas refuses to change them in their place; a copy can be changed.
+
     Attributes
     ----------
     bars

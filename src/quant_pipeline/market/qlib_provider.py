@@ -131,7 +131,7 @@ class _Series(NamedTuple):
     """
 
     place: npt.NDArray[np.intp]
-    values: dict[str, npt.NDArray[np.float32]]
+    values: dict[str, npt.NDArray[np.float64]]
 
     @property
     def first(self) -> int:
@@ -147,7 +147,8 @@ class _Series(NamedTuple):
         """Return what the file of each field holds: a value for every session from the first bar to the last."""
         first, at = np.array([self.first], dtype="<f4"), self.place - self.first
         has_all = bool((np.diff(at) == 1).all())
-        series = (values if has_all else _on_calendar(values, at) for values in self.values.values())
+        # Converted here, where they are few: those of all instruments would take as much memory as the bars.
+        series = (values.astype("<f4") if has_all else _on_calendar(values, at) for values in self.values.values())
         return {name: b"".join((first.data, values.data)) for name, values in zip(self.values, series, strict=True)}
 
 
@@ -158,7 +159,7 @@ def _series_of(bars: pd.DataFrame, place: npt.NDArray[np.intp]) -> dict[str, _Se
     change = change_from_row_before(bars["close"].to_numpy(dtype=np.float64), begin)
     # After a session without a bar there is none.
     change[1:][np.diff(place) != 1] = np.nan
-    values = {name: bars[name].to_numpy().astype("<f4") for name in FIELDS} | {"change": change.astype("<f4")}
+    values = {name: bars[name].to_numpy() for name in FIELDS} | {"change": change}
     starts = np.flatnonzero(begin)
     spans = map(slice, starts, np.append(starts, len(bars))[1:])
     return {
@@ -242,15 +243,14 @@ def _write_universe(folder: Path, name: str, ranges: Sequence[_Range], days: Seq
 def _ranges(members: pd.DataFrame, sessions: pd.DatetimeIndex) -> list[_Range]:
     """Return the ranges of sessions in which every instrument is a member without a break; other dates are left out."""
     codes, names = number_instruments(members)
-    order = np.argsort(names)
-    number = np.empty(len(names), dtype=np.int64)
-    number[order] = np.arange(len(names))
     place = places_in(sessions, members["date"].to_numpy())
-    is_session = place >= 0
-    # With a session before the first and after the last, in which none is a member.
+    place += 1
+    # With a session before the first, which takes what lies on none, and after the last, in which none is a member.
     is_member = np.zeros((len(names), len(sessions) + 2), dtype=np.int8)
-    is_member[number[codes[is_session]], place[is_session] + 1] = 1
-    step = np.diff(is_member, axis=1)
+    is_member[codes, place] = 1
+    is_member[:, 0] = 0
+    order = np.argsort(names)
+    step = np.diff(is_member[order], axis=1)
     (who, starts), (_, ends) = np.nonzero(step == 1), np.nonzero(step == -1)
     return list(zip(map(str, names[order][who]), starts.tolist(), (ends - 1).tolist(), strict=True))
 
@@ -273,7 +273,7 @@ def _benchmark_series(benchmark: pd.DataFrame, sessions: pd.DatetimeIndex) -> _S
     return _series_of(table, place)[BENCHMARK]
 
 
-def _on_calendar(values: npt.NDArray[np.float32], at: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+def _on_calendar(values: npt.NDArray[np.float64], at: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
     series = np.full(int(at[-1]) + 1, np.nan, dtype="<f4")
     series[at] = values
     return series

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from quant_pipeline.market.dates import places_in
+from quant_pipeline.market.instrument_rows import number_instruments
 from quant_pipeline.models.panels import FeaturePanel, Features, MemoryPanel, PanelView, as_panel
-
-Places = npt.NDArray[np.intp]
 
 
 def in_sessions(index: pd.MultiIndex, sessions: pd.DatetimeIndex) -> npt.NDArray[np.bool_]:
@@ -46,17 +46,12 @@ def is_member(index: pd.MultiIndex, members: pd.DataFrame) -> npt.NDArray[np.boo
     members
         ``date``, ``instrument``: the universe.
     """
-    session, instrument = (
-        _places_of(level, members[column]) for level, column in zip(index.levels, ("date", "instrument"), strict=True)
-    )
+    sessions, instruments = index.levels
+    session = places_in(pd.DatetimeIndex(sessions), members["date"].to_numpy())
+    codes, names = number_instruments(members)
+    # One more place, for what is missing: its code is -1.
+    instrument = np.append(instruments.get_indexer(names), -1)[codes]
     known = (session >= 0) & (instrument >= 0)
     grid = np.zeros(index.levshape, dtype=bool)
     grid[session[known], instrument[known]] = True
     return np.asarray(grid[index.codes[0], index.codes[1]])
-
-
-def _places_of(level: pd.Index, values: pd.Series) -> Places:
-    """Return the place of each value in a level; -1 where it is not there."""
-    codes, known = pd.factorize(values)
-    # One more place, for what is missing: its code is -1.
-    return np.append(level.get_indexer(np.asarray(known)), -1)[codes]

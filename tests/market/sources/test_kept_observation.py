@@ -172,9 +172,36 @@ def test_where_nothing_can_be_kept_the_folder_is_read_each_time(tmp_path, folder
     assert "what was read of the files is not kept" in caplog.text
 
 
-def test_what_is_kept_may_be_changed_by_its_reader(tmp_path, folder, readings):
-    observe_once(folder, NEW_YORK, tmp_path)
+def test_values_lie_in_what_is_kept_so_that_only_copies_of_them_are_changed(tmp_path, folder, readings):
+    first = observe_once(folder, NEW_YORK, tmp_path)
     rows = observe_once(folder, NEW_YORK, tmp_path).rows
     assert len(readings) == 1
-    rows.loc[rows.index[:2], ["close", "volume"]] = 1.0
-    assert rows["close"].head(2).tolist() == [1.0, 1.0]
+    with pytest.raises(ValueError, match="read-only"):
+        rows.loc[rows.index[:2], ["close", "volume"]] = 1.0
+    changed = rows.copy()
+    changed.loc[changed.index[:2], ["close", "volume"]] = 1.0
+    assert changed["close"].head(2).tolist() == [1.0, 1.0]
+    require_same(observe_once(folder, NEW_YORK, tmp_path), first)
+
+
+def test_what_was_read_stays_when_its_file_is_replaced_or_deleted(tmp_path, folder, readings):
+    expected = observe_once(folder, NEW_YORK, tmp_path / "cache")
+    kept = observe_once(folder, NEW_YORK, tmp_path / "cache")
+    assert len(readings) == 1
+    file = min(folder.glob("*.csv"))
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+    assert len(observe_once(folder, NEW_YORK, tmp_path / "cache").rows) == len(expected.rows) - 1
+    require_same(kept, expected)
+    shutil.rmtree(tmp_path / "cache")
+    require_same(kept, expected)
+
+
+def test_columns_that_no_file_states_are_not_kept(folder):
+    rows = observe(folder, NEW_YORK).rows
+    assert rows.columns.tolist() == [
+        "date", "instrument", "open", "high", "low", "close", "volume", "dividend", "split", "vendor_adjusted_close",
+    ]  # fmt: skip
+    for file in folder.glob("*.csv"):
+        table = pd.read_csv(file)
+        table.drop(columns="Adj Close").to_csv(file, index=False)
+    assert "vendor_adjusted_close" not in observe(folder, NEW_YORK).rows

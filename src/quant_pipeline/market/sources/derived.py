@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from quant_pipeline.market.dates import places_in
 from quant_pipeline.market.delistings import ends_of_listings
 from quant_pipeline.market.instrument_rows import different_dates, first_dates, last_dates, sorted_by_instrument
 from quant_pipeline.market.price_adjustment import (
@@ -81,14 +82,12 @@ def mean_benchmark(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
     found = returns_of(bars, actions, placed)
     sessions = pd.DatetimeIndex(different_dates(bars), name="date")
     ends, begun_again = _endings(bars, found.factor, actions, placed, sessions)
-    counted = ~np.isnan(found.total)
-    counted[begun_again] = False
-    dates, total, dividend = bars["date"].to_numpy()[counted], found.total[counted], found.dividend[counted]
-    if len(ends):
-        dates = np.append(dates, ends["date"].to_numpy())
-        total, dividend = np.append(total, ends["total"]), np.append(dividend, ends["dividend"])
-    earned = pd.DataFrame({"date": dates, "total": total, "dividend": dividend}).groupby("date", sort=True)
-    mean = earned[["total", "dividend"]].mean().reindex(sessions).fillna(0.0)
+    # What is missing does not count.
+    found.total[begun_again] = np.nan
+    found.dividend[np.isnan(found.total)] = np.nan
+    place = places_in(sessions, np.append(bars["date"].to_numpy(), ends["date"].to_numpy()))
+    earned = {name: np.append(getattr(found, name), ends[name].to_numpy()) for name in ("total", "dividend")}
+    mean = pd.DataFrame(earned, copy=False).groupby(place).mean().fillna(0.0)
     level = 100.0 * (1.0 + mean["total"]).cumprod()
     prices = dict.fromkeys((*PRICES, "total_return_close"), level.to_numpy())
     table = pd.DataFrame({"date": sessions, **prices, "volume": 0.0, "dividend_return": mean["dividend"].to_numpy()})

@@ -62,8 +62,10 @@ _KINDS = pd.CategoricalDtype(["date", "local", "instant"])
 _ADJUSTED = pd.CategoricalDtype([NONE, SPLITS, ALL])
 _MARKS: dict[str, Any] = {"kind": _KINDS, "adjusted": _ADJUSTED, "derived": bool, "no_split": bool, "no_dividend": bool}
 """Columns that say what is known of all rows of a file, and their types."""
-_NAMES = ["date", "instrument", *PRICES, "volume", "dividend", "split", "vendor_adjusted_close", "amount", "file"]
+_NAMES = ["date", "instrument", *PRICES, "volume", "dividend", "split"]
 """Columns of what is read."""
+_WHERE_GIVEN = ["vendor_adjusted_close", "amount"]
+"""Columns beside them, which are left out where no file states them."""
 
 
 def join_readings(readings: list[Reading], options: FilesMarketParameters) -> Draft:
@@ -178,7 +180,7 @@ def _different(rows: pd.DataFrame) -> pd.DataFrame:
 def clean_bars(draft: Draft, seen: Observation, options: FilesMarketParameters) -> None:
     """Leave out what is no bar, refuse what is wrong, and restore prices as traded."""
     if draft.rows.empty:
-        seen.rows = draft.rows[_NAMES].astype({"instrument": "str"})
+        seen.rows = _read(draft.rows)
         return
     leave_out_no_bars(draft)
     refuse_bad_cells(draft)
@@ -221,4 +223,10 @@ def clean_bars(draft: Draft, seen: Observation, options: FilesMarketParameters) 
         refuse_wrong_amounts(draft)
     note_listings_twice(draft)
     note_possible_renames(draft)
-    seen.rows = draft.rows[_NAMES].astype({"instrument": "str"})
+    seen.rows = _read(draft.rows)
+
+
+def _read(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of what is read."""
+    given = [name for name in _WHERE_GIVEN if rows[name].notna().any()]
+    return rows[_NAMES + given].astype({"instrument": "str"})

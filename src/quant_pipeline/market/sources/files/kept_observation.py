@@ -103,9 +103,8 @@ def _load(file: Path, asked: dict[str, Any], calendar: str) -> Observation | Non
         if facts["asked"] != asked or not same_calendar:
             return None
         tables: dict[str, Any] = {name: _of_bytes(reader.schema.metadata.get(name.encode())) for name in _TABLES}
-        # Copies, which may be written to, column by column: who takes some of them copies nothing again.
-        mapped = reader.read_all().to_pandas(split_blocks=True)
-        rows = pd.DataFrame({name: mapped[name].copy() for name in mapped}, copy=False)
+        # As they lie in the file, which is never written to in its place and is mapped until no table needs it any more.
+        rows = reader.read_all().to_pandas(split_blocks=True)
         return Observation(rows=rows, **{name: facts[name] for name in _TEXTS}, **tables)
     return None
 

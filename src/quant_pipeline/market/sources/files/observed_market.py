@@ -23,7 +23,8 @@ class Observation:
         Name of each file to what its prices are adjusted for.
     rows
         As traded, sorted by instrument and date: ``date``, ``instrument``, prices, ``volume``, ``dividend``, ``split``
-        and, where a vendor gives it, ``vendor_adjusted_close``.
+        and, where a vendor gives them, ``vendor_adjusted_close`` and ``amount``. Values may lie in a file, so that
+        pandas refuses to change them in their place; a copy can be changed.
     benchmark
         The same of the benchmark; None where the mean serves.
     securities, delistings
