@@ -103,7 +103,7 @@ def _load(file: Path, asked: dict[str, Any], calendar: str) -> Observation | Non
         if facts["asked"] != asked or not same_calendar:
             return None
         tables: dict[str, Any] = {name: _of_bytes(reader.schema.metadata.get(name.encode())) for name in _TABLES}
-        # As they lie in the file, which is never written to in its place and is mapped until no table needs it any more.
+        # As they lie in the file, which is only ever replaced as a whole and stays mapped while a table needs it.
         rows = reader.read_all().to_pandas(split_blocks=True)
         return Observation(rows=rows, **{name: facts[name] for name in _TEXTS}, **tables)
     return None
