@@ -65,6 +65,14 @@ def test_sessions_that_no_earlier_run_has_reported_are_named(context, tables):
     assert "Missed" not in summarise(context, tables, missed_sessions=tables["missed_sessions"].iloc[:1])
 
 
+def test_why_an_order_is_there_fits_into_its_line(context, tables):
+    reason = "sold: rank 181 of 2197, score -0.123456, among the 30 weakest of holdings and candidates"
+    text = summarise(context, tables, orders=tables["orders"].assign(reason=reason))
+    lines = [line for line in text.splitlines() if "at about" in line]
+    assert lines
+    assert all("rank 181 of 2197, among the 30 weakest" in line for line in lines)
+
+
 def test_the_combination_that_gives_the_orders_is_marked(context, tables):
     assert line_with(summarise(context, tables), "all_icir")[1] == "*"
     assert "all_equal *" not in summarise(context, tables)

@@ -122,7 +122,7 @@ def _orders(context: ReportContext, orders: pd.DataFrame) -> list[str]:
     if orders.empty:
         return _wrapped(title)
     reasons = context.denials.reasons(orders, context.account)
-    reasons = reasons.where(context.denials.are_denied(orders), orders["reason"].map(_without_verb))
+    reasons = reasons.where(context.denials.are_denied(orders), orders["reason"].map(_in_short))
     traded = orders.assign(reason=reasons)[orders["side"] != "hold"]
     lines = [
         _clip(
@@ -134,9 +134,9 @@ def _orders(context: ReportContext, orders: pd.DataFrame) -> list[str]:
     return [*_wrapped(title), *lines, *_more(len(traded) - LISTED_ORDERS)]
 
 
-def _without_verb(reason: str) -> str:
-    """Leave out ``bought:`` and the like; the side says it already."""
-    return reason.partition(": ")[2] or reason
+def _in_short(reason: str) -> str:
+    """Leave out ``bought:`` and the like, which the side says, and the score, which the report has: a line is short."""
+    return re.sub(r"(rank \d+ of \d+), score [^,]+", r"\1", reason.partition(": ")[2] or reason)
 
 
 def _account(context: ReportContext, account_nav: pd.DataFrame) -> str:
