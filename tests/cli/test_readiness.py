@@ -96,7 +96,7 @@ def test_a_champion_of_other_expressions_is_refused_before_the_ledger_moves(proj
 def test_weights_of_other_models_are_refused_before_the_ledger_moves(project):
     configure(project, ensemble={"combinations": {"all_icir": {"models": ["lightgbm_alpha158", "ridge_alpha158"]}}})
     message = refused(project, "kedro run --pipelines daily --params as_of=2025-01-02")
-    assert message.startswith("combination 'all_icir' fuses ['lightgbm_alpha158', 'ridge_alpha158'], but its stored")
+    assert message.startswith("combination 'all_icir' fuses lightgbm_alpha158, ridge_alpha158, but its stored")
 
 
 def test_files_that_end_before_the_session_are_refused_before_anything_is_written(project, tmp_path):

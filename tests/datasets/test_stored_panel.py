@@ -193,7 +193,7 @@ def test_row_groups_of_a_large_year_are_read_where_they_hold_a_row(written, data
 
 
 def test_a_column_that_is_not_there_is_named(dataset):
-    with pytest.raises(KeyError, match="no columns \\['absent'\\]"):
+    with pytest.raises(KeyError, match="no columns absent"):
         dataset.load().read(columns=["absent"])
 
 
