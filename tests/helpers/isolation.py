@@ -27,6 +27,7 @@ def isolated() -> Iterator[None]:
     yield
     _set_level(root, level)
     root.handlers[:] = handlers
+    _close_log_files()
     if logging.root.manager.disable != disabled:
         logging.disable(disabled)
     for name, found in _levels_of_libraries().items():
@@ -55,6 +56,15 @@ def _leave_levels_to_the_root() -> None:
         if isinstance(logger, logging.Logger) and name.partition(".")[0] == "quant_pipeline":
             logger.disabled, logger.propagate = False, True
             _set_level(logger, logging.NOTSET)
+
+
+def _close_log_files() -> None:
+    """Close the files that loggers other than the root write to, as that of whole lists does."""
+    for logger in list(logging.root.manager.loggerDict.values()):
+        for handler in list(getattr(logger, "handlers", ())):
+            if isinstance(handler, logging.FileHandler):
+                logger.removeHandler(handler)
+                handler.close()
 
 
 def _set_level(logger: logging.Logger, level: int) -> None:

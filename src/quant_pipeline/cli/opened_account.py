@@ -153,8 +153,9 @@ class Opened:
     def _require_session(self) -> None:
         from quant_pipeline.market.calendar import TradingCalendar, require_session
 
-        named = self.project.parameters.get("as_of")
-        if named is not None and not self.project.configuration.reduces_risk:
+        # What reduces risk asks no file of parameters: one of another stage may be damaged.
+        named = None if self.project.configuration.reduces_risk else self.project.parameters.get("as_of")
+        if named is not None:
             require_session(TradingCalendar.of(self.calendar, named, named), pd.Timestamp(named))
 
     def change_state(self, to: TradingState, code: str, message: str) -> None:

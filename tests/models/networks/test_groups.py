@@ -12,19 +12,7 @@ from torch import nn
 
 from quant_pipeline.common.cores import on_one_core
 from quant_pipeline.common.exceptions import ModelError
-from quant_pipeline.models.algorithms.networks import (
-    ALSTMHyper,
-    GATsHyper,
-    GRUHyper,
-    LocalformerHyper,
-    LSTMHyper,
-    MLPHyper,
-    SFMHyper,
-    TabNetHyper,
-    TCNHyper,
-    TRAHyper,
-    TransformerHyper,
-)
+from quant_pipeline.models.algorithms.networks import GATsHyper, GRUHyper, MLPHyper, TabNetHyper, TCNHyper, TRAHyper
 from quant_pipeline.models.fitted import Samples, importance_table, learning_curve
 from quant_pipeline.models.networks.blocks import JoinsInstruments, LearnsFromWhatItRead, score_block
 from quant_pipeline.models.networks.groups import GroupDropout, InstrumentGroups, can_be_divided
@@ -32,33 +20,12 @@ from quant_pipeline.models.networks.losses import LOSSES
 from quant_pipeline.models.networks.scoring import SCORING_BATCH, FittedNetwork
 from quant_pipeline.models.networks.training import NetworkTraining, fit_network
 from quant_pipeline.models.randomness import seeded
-
-FACTORS, SESSIONS, INSTRUMENTS = 3, 6, 8
-STILL = {"dropout": 0.0}
-DIVIDED = {
-    "mlp": MLPHyper(window=2, hidden=[8], **STILL),
-    "gru": GRUHyper(window=4, hidden=8, layers=2, **STILL),
-    "lstm": LSTMHyper(window=4, hidden=8, **STILL),
-    "alstm": ALSTMHyper(window=4, hidden=8, **STILL),
-    "tcn": TCNHyper(channels=8, kernel=2, levels=2, **STILL),
-    "transformer": TransformerHyper(hidden=8, span=3, feedforward=16, **STILL),
-    "localformer": LocalformerHyper(hidden=8, layers=1, span=3, kernel=2, feedforward=16, **STILL),
-    "sfm": SFMHyper(window=4, hidden=8, frequencies=3, **STILL),
-    "folded": GRUHyper(row_sessions=3, window=3, hidden=8, **STILL),
-    "gats": GATsHyper(window=4, hidden=8, **STILL),
-    "folded gats": GATsHyper(row_sessions=3, window=3, hidden=8, **STILL),
-    "tra": TRAHyper(window=4, hidden=8, **STILL),
-    "folded tra": TRAHyper(row_sessions=3, window=3, hidden=8, **STILL),
-}
+from tests.helpers.divided_networks import DIVIDED, FACTORS, INSTRUMENTS, SESSIONS, block_of
 
 
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
-
-
-def block_of(instruments=INSTRUMENTS, window=1):
-    return torch.randn(window - 1 + SESSIONS, instruments, FACTORS, generator=torch.Generator().manual_seed(3))
 
 
 def labels_of(instruments=INSTRUMENTS):

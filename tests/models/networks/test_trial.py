@@ -15,7 +15,7 @@ from quant_pipeline.models.networks.groups import can_be_divided
 from quant_pipeline.models.networks.training import NetworkTraining, fit_network
 from quant_pipeline.models.networks.trial import why_undivided
 from quant_pipeline.models.randomness import seeded
-from tests.models.networks.test_groups import DIVIDED, FACTORS, block_of
+from tests.helpers.divided_networks import DIVIDED, FACTORS, block_of
 
 
 class Layered(nn.Module):

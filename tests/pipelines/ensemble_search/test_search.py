@@ -219,7 +219,7 @@ def test_validation_scores_do_not_compete():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"models": ["absent"]}, "names \\['absent'\\]"),
+        ({"models": ["absent"]}, "names absent; enabled are good, noise_a"),
         ({"holdout_periods": 90}, "cannot spare 455"),
         ({"embargo_periods": 0}, "embargo of 0 sessions is shorter than the 2 sessions"),
         ({"first_training_periods": 80}, "leave no fold"),
