@@ -27,7 +27,7 @@ def isolated() -> Iterator[None]:
     yield
     _set_level(root, level)
     root.handlers[:] = handlers
-    _close_log_files()
+    _forget_whole_lists()
     if logging.root.manager.disable != disabled:
         logging.disable(disabled)
     for name, found in _levels_of_libraries().items():
@@ -58,13 +58,10 @@ def _leave_levels_to_the_root() -> None:
             _set_level(logger, logging.NOTSET)
 
 
-def _close_log_files() -> None:
-    """Close the files that loggers other than the root write to, as that of whole lists does."""
-    for logger in list(logging.root.manager.loggerDict.values()):
-        for handler in list(getattr(logger, "handlers", ())):
-            if isinstance(handler, logging.FileHandler):
-                logger.removeHandler(handler)
-                handler.close()
+def _forget_whole_lists() -> None:
+    """Let no log of a run get the whole lists of what the next test says in short."""
+    if listing := sys.modules.get("quant_pipeline.common.listing"):
+        logging.getLogger(listing.WHOLE_LISTS).handlers.clear()
 
 
 def _set_level(logger: logging.Logger, level: int) -> None:
